@@ -1,0 +1,70 @@
+"""Every setting, in one typed place. A setting comes from a keyword or from `PRELISTEN_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prelisten.errors import ConfigError
+
+PREFIX = "PRELISTEN_"
+
+
+class Config(BaseModel):
+    """The settings. Unknown names are refused, so that a typing error cannot turn a limit off."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    env: Literal["production", "development", "test"] = Field(
+        "production", description="Test keys and fixed outcomes work only in `test` and `development`."
+    )
+    data: Path = Field(Path("data"), description="Folder for the database, the recordings and the keys.")
+    keys: str = Field("", description="The signing keys as JSON; empty: the file `keys.json` in the data folder.")
+    demo: bool = Field(True, description="Serve the demonstration form at `/` (`prelisten serve` only).")
+    workers: int = Field(1, ge=0, le=64, description="Screening processes to start; 0 starts none.")
+    wait_s: float = Field(10.0, ge=0, le=60, description="How long an upload waits for its decision.")
+    max_upload_bytes: int = Field(256_000_000, ge=1_000, description="The largest request body.")
+    max_seconds: float = Field(120.0, ge=4, le=7200, description="The most audio analysed of one recording.")
+    decode_timeout_s: float = Field(20.0, gt=0, le=600, description="Wall clock for decoding one recording.")
+    decode_memory_bytes: int = Field(
+        512_000_000, ge=256_000_000, description="Address space of the decoding child process."
+    )
+    policy: Path | None = Field(None, description="Policy file (YAML); empty: the built-in policy.")
+    challenge_ttl_s: int = Field(900, ge=10, le=86_400, description="How long a challenge may be sealed.")
+    token_ttl_s: int = Field(3600, ge=10, le=86_400, description="How long a sealed hint may be used.")
+    origins: tuple[str, ...] = Field(
+        (), description="Origins whose pages may call the API, comma-separated; the own one always may."
+    )
+    rate_limit: str = Field("60/minute", description="Challenges and seals for each client address.")
+    show: Literal["band", "score", "nothing"] = Field(
+        "score", description="The most that a page may show of a hint; a page may only lower it."
+    )
+
+    @property
+    def database_url(self) -> str:
+        """The SQLite database inside the data folder, as SQLAlchemy writes it."""
+        return f"sqlite:///{(self.data / 'prelisten.sqlite3').resolve()}"
+
+
+def load_config(environ: Mapping[str, str] = os.environ, /, **settings: Any) -> Config:
+    """Read the settings: keywords first, then the environment, then the defaults.
+
+    Raises `ConfigError` that names every unknown or unfit setting.
+    """
+    values: dict[str, Any] = {}
+    for name, text in environ.items():
+        if name.startswith(PREFIX):
+            field = name.removeprefix(PREFIX).lower()
+            values[field] = tuple(filter(None, text.split(","))) if field == "origins" else text
+    values.update({name: value for name, value in settings.items() if value is not None})
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()
+        )
+        raise ConfigError(f"Settings cannot be used: {problems}. Known: {', '.join(Config.model_fields)}.") from error

@@ -1,0 +1,70 @@
+"""The server's errors: one root, a stable `code`, an HTTP status, and a message that says what to do."""
+
+
+class PrelistenError(Exception):
+    """Root of the server's errors. `code` crosses HTTP; `http_status` is what a route answers with."""
+
+    code = "internal_error"
+    http_status = 500
+
+
+class ConfigError(PrelistenError):
+    """A setting is unknown, missing or unsafe. Raised at start-up, never while serving."""
+
+    code = "bad_configuration"
+
+
+class BadRequestError(PrelistenError):
+    """The caller sent something that cannot be understood."""
+
+    code = "bad_request"
+    http_status = 400
+
+
+class NotFoundError(PrelistenError):
+    """There is no such thing, or the caller may not know that there is."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class EmptyUploadError(PrelistenError):
+    """The form came without a file, or with an empty one."""
+
+    code = "empty_upload"
+    http_status = 400
+
+
+class UploadTooLargeError(PrelistenError):
+    """The upload is larger than `limit_bytes`."""
+
+    code = "upload_too_large"
+    http_status = 413
+
+    def __init__(self, limit_bytes: int) -> None:
+        """Keep the limit, so that the page can name it."""
+        super().__init__(
+            f"The upload is larger than {limit_bytes // 1_000_000} MB, the most that this site takes. "
+            "Send a shorter or more compressed recording."
+        )
+        self.limit_bytes = limit_bytes
+
+
+class StorageError(PrelistenError):
+    """The upload could not be stored; nothing was lost, since nothing was accepted."""
+
+    code = "storage_unavailable"
+    http_status = 503
+
+
+class MediaError(PrelistenError):
+    """The file could not be decoded. `state` is the finding's state: `error`, `limit` or `timeout`."""
+
+    code = "media_error"
+    http_status = 422
+
+    def __init__(self, message: str, *, code: str = "media_error", state: str = "error") -> None:
+        """Keep the stable code (`not_audio`, `truncated`, `rate_out_of_range`, ...) and the state."""
+        super().__init__(message)
+        self.code = code
+        self.state = state

@@ -1,0 +1,120 @@
+"""What the detector says: a `Hint` with its reasons, places and coverage. Plain data, no arithmetic on audio."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Band(StrEnum):
+    """The word that people see for a `spoof_score`."""
+
+    CLEAR = "clear"
+    ELEVATED = "elevated"
+    HIGH = "high"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason for a score, or for there being none.
+
+    `weight` is what this reason adds to the log-odds of the score (natural logarithm, positive = towards
+    spoof); it is 0.0 for a reason that only states a limit ("too little speech").
+    `ranges` are the places it is about, as (start, end) in seconds of the recording; empty = the whole.
+    `params` fill the placeholders of the sentence in the catalogue.
+    """
+
+    code: str
+    weight: float = 0.0
+    ranges: tuple[tuple[float, float], ...] = ()
+    params: Mapping[str, float | str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data with rounded numbers."""
+        return {
+            "code": self.code,
+            "weight": round(self.weight, 4),
+            "ranges": [[round(start, 3), round(end, 3)] for start, end in self.ranges],
+            "params": dict(self.params),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One number about the recording: `value` in `unit`, and the log-odds (`weight`) that it adds."""
+
+    name: str
+    value: float
+    unit: str
+    weight: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data; a value that is not finite becomes `None`."""
+        value = round(self.value, 6) if math.isfinite(self.value) else None
+        return {"name": self.name, "value": value, "unit": self.unit, "weight": round(self.weight, 4)}
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the recording, `start_s` to `end_s`, with its own score (`None`: could not tell)."""
+
+    start_s: float
+    end_s: float
+    spoof_score: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        score = None if self.spoof_score is None else round(self.spoof_score, 4)
+        return {"start_s": round(self.start_s, 3), "end_s": round(self.end_s, 3), "spoof_score": score}
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much was listened to, in seconds. `total_s` is `None` when the length is not known."""
+
+    analysed_s: float
+    total_s: float | None
+    speech_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return {
+            "analysed_s": round(self.analysed_s, 3),
+            "total_s": None if self.total_s is None else round(self.total_s, 3),
+            "speech_s": round(self.speech_s, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What the detector says about a recording.
+
+    `spoof_score` is a calibrated probability in [0, 1], higher = more like spoof, `None` = could not tell
+    (then `band` is `inconclusive`). `bias` + the sum of the signals' weights is the log-odds of the score.
+    """
+
+    spoof_score: float | None
+    band: Band
+    reasons: tuple[Reason, ...]
+    segments: tuple[Segment, ...]
+    coverage: Coverage
+    signals: tuple[Signal, ...]
+    bias: float
+    detector: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready data, the shape that the worker posts to the page and the server stores."""
+        return {
+            "spoof_score": None if self.spoof_score is None else round(self.spoof_score, 6),
+            "band": self.band.value,
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "segments": [segment.to_dict() for segment in self.segments],
+            "coverage": self.coverage.to_dict(),
+            "signals": [signal.to_dict() for signal in self.signals],
+            "bias": round(self.bias, 4),
+            "detector": self.detector,
+        }
