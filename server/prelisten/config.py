@@ -23,7 +23,9 @@ class Config(BaseModel):
         "production", description="Test keys and fixed outcomes work only in `test` and `development`."
     )
     data: Path = Field(Path("data"), description="Folder for the database, the recordings and the keys.")
-    keys: str = Field("", description="The signing keys as JSON; empty: the file `keys.json` in the data folder.")
+    keys: str = Field(
+        "", description="The signing keys as JSON; empty: the file `keys.json` in the data folder."
+    )
     demo: bool = Field(True, description="Serve the demonstration form at `/` (`prelisten serve` only).")
     workers: int = Field(1, ge=0, le=64, description="Screening processes to start; 0 starts none.")
     wait_s: float = Field(10.0, ge=0, le=60, description="How long an upload waits for its decision.")
@@ -65,6 +67,9 @@ def load_config(environ: Mapping[str, str] = os.environ, /, **settings: Any) -> 
         return Config(**values)
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()
+            f"{PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+            for problem in error.errors()
         )
-        raise ConfigError(f"Settings cannot be used: {problems}. Known: {', '.join(Config.model_fields)}.") from error
+        raise ConfigError(
+            f"Settings cannot be used: {problems}. Known: {', '.join(Config.model_fields)}."
+        ) from error
