@@ -1,0 +1,143 @@
+"""What the rest of the server may ask of the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from prelisten.errors import PrelistenError
+from prelisten.records import (
+    Decision,
+    Finding,
+    HintCheck,
+    Outcome,
+    ReviewCase,
+    Submission,
+    SubmissionState,
+)
+
+
+class TokenSpent(PrelistenError):  # noqa: N818 - a word of the protocol, not a fault
+    """The token was spent before, with another file, key or session."""
+
+    code = "duplicate"
+    http_status = 409
+
+    def __init__(self, cid: str) -> None:
+        """Keep the challenge's id."""
+        super().__init__(
+            f"The hint with challenge {cid} was used before. Check the recording again for a new one."
+        )
+        self.cid = cid
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What exactly was scored. `pcm_sha256` names the blob (float32 WAV), `None` when nothing was decoded.
+
+    `hint` is the server's own `Hint.to_dict()`; `analysed_s` and `total_s` are seconds, `None` = not known;
+    `container` holds what the file says about itself (format, codec, encoder, ...), which is hearsay.
+    """
+
+    pcm_sha256: str | None = None
+    hint: Mapping[str, Any] | None = None
+    analysed_s: float | None = None
+    total_s: float | None = None
+    container: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Transaction(Protocol):
+    """One unit of work: everything in it is stored, or nothing is."""
+
+    @property
+    def connection(self) -> Connection:
+        """The database connection, for tables that live beside these (the engine's)."""
+
+    def add_submission(self, submission: Submission) -> None:
+        """Store a new upload."""
+
+    def submission(self, submission_id: str) -> Submission | None:
+        """Return the submission, or `None`."""
+
+    def submission_by_key(self, idempotency_key: str, sha256: str, action: str) -> Submission | None:
+        """Return what the same file was stored as under the same key and action, or `None`."""
+
+    def is_stored(self, sha256: str) -> bool:
+        """Return whether any submission is about these bytes."""
+
+    def set_state(self, submission_id: str, state: SubmissionState) -> None:
+        """Move the submission along the main path."""
+
+    def set_hint_check(self, submission_id: str, hint_check: HintCheck) -> None:
+        """Replace what is known about the hint, once the recomputation has had its word."""
+
+    def spend_token(
+        self,
+        cid: str,
+        *,
+        sha256: str,
+        idempotency_key: str | None,
+        sid: str | None,
+        submission_id: str,
+        expires_at: int,
+    ) -> str | None:
+        """Spend the token of challenge `cid`, atomically.
+
+        Return `None` when this call spent it, else the id of the submission that it was spent for when this is
+        the same sending again (same file, and the same key, or no key on either side and the same session).
+        Raises `TokenSpent` for anything else.
+        """
+
+    def add_findings(self, submission_id: str, findings: tuple[Finding, ...]) -> None:
+        """Store the checks' words, in order."""
+
+    def findings(self, submission_id: str) -> tuple[Finding, ...]:
+        """Return the checks' words, in order."""
+
+    def set_decision(self, submission_id: str, decision: Decision) -> None:
+        """Store the last decision; there is one for each submission."""
+
+    def decision(self, submission_id: str) -> Decision | None:
+        """Return the last decision, or `None` while there is none."""
+
+    def set_evidence(self, submission_id: str, evidence: Evidence) -> None:
+        """Store what was scored."""
+
+    def evidence(self, submission_id: str) -> Evidence | None:
+        """Return what was scored, or `None` while nothing has been."""
+
+    def open_case(self, case: ReviewCase) -> None:
+        """Put a case into the reviewers' queue."""
+
+    def case(self, case_id: str) -> ReviewCase | None:
+        """Return the case, or `None`."""
+
+    def case_for(self, submission_id: str) -> ReviewCase | None:
+        """Return the submission's case, or `None`."""
+
+    def cases(self, *, is_open: bool, limit: int = 50, offset: int = 0) -> list[ReviewCase]:
+        """Return open cases, oldest first, or resolved ones, latest first."""
+
+    def count_cases(self, *, is_open: bool) -> int:
+        """Return how many cases are open, or resolved."""
+
+    def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:
+        """Store a reviewer's word. Return `False` when the case is unknown or was resolved before."""
+
+
+class Storage(Protocol):
+    """A database that is at the head of its migrations."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Open a writing transaction: committed at the end, rolled back on any exception."""
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """Open a reading transaction: one consistent picture, nothing locked."""
+
+    def close(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,312 @@
+"""The storage on SQLAlchemy. SQLite is the embedded default; nothing here is SQLite's alone but its set-up."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Executable,
+    create_engine,
+    event,
+    func,
+    insert,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from prelisten.errors import StorageError
+from prelisten.records import (
+    Decision,
+    Finding,
+    HintCheck,
+    Outcome,
+    ReviewCase,
+    Submission,
+    SubmissionState,
+)
+from prelisten.storage import rows, tables
+from prelisten.storage.interface import Evidence, TokenSpent
+
+# A writer waits this long for the others. Writing takes milliseconds; past this something is stuck.
+BUSY_TIMEOUT_MS = 10_000
+# The web server has 32 threads, and a read may be open beside a write.
+POOL_SIZE, POOL_OVERFLOW = 8, 56
+
+
+class SqlTransaction:
+    """One unit of work on one connection; see `interface.Transaction` for what each method promises."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def _first(self, statement: Executable) -> Mapping[str, Any] | None:
+        row = self.connection.execute(statement).mappings().first()
+        return None if row is None else dict(row)
+
+    def add_submission(self, submission: Submission) -> None:
+        """Store a new upload."""
+        self.connection.execute(insert(tables.submissions).values(rows.submission_to_row(submission)))
+
+    def submission(self, submission_id: str) -> Submission | None:
+        """Return the submission, or `None`."""
+        row = self._first(select(tables.submissions).where(tables.submissions.c.id == submission_id))
+        return None if row is None else rows.submission_from_row(row)
+
+    def submission_by_key(self, idempotency_key: str, sha256: str, action: str) -> Submission | None:
+        """Return what the same file was stored as under the same key and action, or `None`."""
+        table = tables.submissions.c
+        row = self._first(
+            select(tables.submissions).where(
+                table.idempotency_key == idempotency_key, table.sha256 == sha256, table.action == action
+            )
+        )
+        return None if row is None else rows.submission_from_row(row)
+
+    def is_stored(self, sha256: str) -> bool:
+        """Return whether any submission is about these bytes."""
+        return (
+            self._first(select(tables.submissions.c.id).where(tables.submissions.c.sha256 == sha256))
+            is not None
+        )
+
+    def set_state(self, submission_id: str, state: SubmissionState) -> None:
+        """Move the submission along the main path."""
+        self._update_submission(submission_id, state=state)
+
+    def set_hint_check(self, submission_id: str, hint_check: HintCheck) -> None:
+        """Replace what is known about the hint."""
+        self._update_submission(submission_id, hint_check=rows.hint_check_to_json(hint_check))
+
+    def _update_submission(self, submission_id: str, **values: Any) -> None:
+        statement = update(tables.submissions).where(tables.submissions.c.id == submission_id)
+        self.connection.execute(statement.values(values))
+
+    def spend_token(
+        self,
+        cid: str,
+        *,
+        sha256: str,
+        idempotency_key: str | None,
+        sid: str | None,
+        submission_id: str,
+        expires_at: int,
+    ) -> str | None:
+        """Spend the token by one `INSERT ... ON CONFLICT DO NOTHING`; the loser reads who won."""
+        values = {
+            "cid": cid,
+            "sha256": sha256,
+            "idempotency_key": idempotency_key,
+            "sid": sid,
+            "submission_id": submission_id,
+            "expires_at": expires_at,
+        }
+        if self._insert_once(values):
+            return None
+        spent = self._first(select(tables.spent_tokens).where(tables.spent_tokens.c.cid == cid))
+        # The key speaks when there is one; else the session does, and none on both sides is the same.
+        same = ("sha256", "idempotency_key") if idempotency_key else ("sha256", "idempotency_key", "sid")
+        if spent is None or any(spent[name] != values[name] for name in same):
+            raise TokenSpent(cid)
+        return str(spent["submission_id"])
+
+    def _insert_once(self, values: Mapping[str, Any]) -> bool:
+        on_sqlite = self.connection.dialect.name == "sqlite"
+        insert_into = sqlite_insert if on_sqlite else postgresql_insert
+        statement = insert_into(tables.spent_tokens).values(values).on_conflict_do_nothing()
+        return self.connection.execute(statement).rowcount == 1
+
+    def add_findings(self, submission_id: str, findings: tuple[Finding, ...]) -> None:
+        """Store the checks' words, in order."""
+        for position, finding in enumerate(findings):
+            self.connection.execute(
+                insert(tables.findings).values(rows.finding_to_row(submission_id, position, finding))
+            )
+
+    def findings(self, submission_id: str) -> tuple[Finding, ...]:
+        """Return the checks' words, in order."""
+        statement = (
+            select(tables.findings)
+            .where(tables.findings.c.submission_id == submission_id)
+            .order_by(tables.findings.c.position)
+        )
+        return tuple(
+            rows.finding_from_row(dict(row)) for row in self.connection.execute(statement).mappings()
+        )
+
+    def set_decision(self, submission_id: str, decision: Decision) -> None:
+        """Store the last decision; a second one for the same submission is an error of the database."""
+        self.connection.execute(
+            insert(tables.decisions).values(rows.decision_to_row(submission_id, decision))
+        )
+
+    def decision(self, submission_id: str) -> Decision | None:
+        """Return the last decision, or `None`."""
+        row = self._first(select(tables.decisions).where(tables.decisions.c.submission_id == submission_id))
+        return None if row is None else rows.decision_from_row(row)
+
+    def set_evidence(self, submission_id: str, evidence: Evidence) -> None:
+        """Store what was scored."""
+        values = {name: getattr(evidence, name) for name in evidence.__slots__}
+        self.connection.execute(insert(tables.evidence).values(submission_id=submission_id, **values))
+
+    def evidence(self, submission_id: str) -> Evidence | None:
+        """Return what was scored, or `None`."""
+        row = self._first(select(tables.evidence).where(tables.evidence.c.submission_id == submission_id))
+        return None if row is None else rows.evidence_from_row(row)
+
+    def open_case(self, case: ReviewCase) -> None:
+        """Put a case into the reviewers' queue."""
+        values = {name: getattr(case, name) for name in case.__slots__}
+        self.connection.execute(insert(tables.cases).values(values))
+
+    def case(self, case_id: str) -> ReviewCase | None:
+        """Return the case, or `None`."""
+        row = self._first(select(tables.cases).where(tables.cases.c.id == case_id))
+        return None if row is None else rows.case_from_row(row)
+
+    def case_for(self, submission_id: str) -> ReviewCase | None:
+        """Return the submission's case, or `None`."""
+        row = self._first(select(tables.cases).where(tables.cases.c.submission_id == submission_id))
+        return None if row is None else rows.case_from_row(row)
+
+    def cases(self, *, is_open: bool, limit: int = 50, offset: int = 0) -> list[ReviewCase]:
+        """Return open cases, oldest first, or resolved ones, latest first."""
+        table = tables.cases.c
+        order = table.opened_at if is_open else table.resolved_at.desc()
+        statement = select(tables.cases).where(
+            table.outcome.is_(None) if is_open else table.outcome.is_not(None)
+        )
+        found = self.connection.execute(statement.order_by(order, table.id).limit(limit).offset(offset))
+        return [rows.case_from_row(dict(row)) for row in found.mappings()]
+
+    def count_cases(self, *, is_open: bool) -> int:
+        """Return how many cases are open, or resolved."""
+        outcome = tables.cases.c.outcome
+        statement = select(func.count()).where(outcome.is_(None) if is_open else outcome.is_not(None))
+        return int(self.connection.execute(statement).scalar_one())
+
+    def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:
+        """Store a reviewer's word, once: the second of two reviewers gets `False`."""
+        statement = (
+            update(tables.cases)
+            .where(tables.cases.c.id == case_id, tables.cases.c.outcome.is_(None))
+            .values(outcome=outcome, note=note, reviewer=reviewer, resolved_at=at)
+        )
+        return self.connection.execute(statement).rowcount == 1
+
+
+class SqlStorage:
+    """A database at the head of its migrations. Safe for threads; a forked child gets its own connections."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(writing=True)
+        # SQLite has one writer. Threads of this process queue here, fairly, instead of polling the file's lock.
+        self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlTransaction]:
+        """Open a writing transaction; any failure of the database is a `StorageError` and stores nothing."""
+        if self._write_lock is None:
+            with _as_storage_error(), self._writing.begin() as connection:
+                yield SqlTransaction(connection)
+            return
+        with self._write_lock, _as_storage_error(), self._writing.begin() as connection:
+            yield SqlTransaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """Open a reading transaction: one consistent picture."""
+        with _as_storage_error(), self.engine.connect() as connection:
+            yield SqlTransaction(connection)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_storage(url: str) -> SqlStorage:
+    """Open the database at `url` (SQLAlchemy's form) and bring it to the head of its migrations.
+
+    Raises `StorageError` when it cannot be opened, made or upgraded.
+    """
+    with _as_storage_error():
+        engine = _make_engine(url)
+        upgrade(engine)
+        return SqlStorage(engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations in one transaction; a second process that starts meanwhile waits and finds them done."""
+    # Alembic is only needed here, and importing it takes a third of a second of a `scan` that stores nothing.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.execution_options(writing=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _make_engine(url: str) -> Engine:
+    """Return an engine; for SQLite the folder is made and every connection is set up for durability."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        json_serializer=partial(json.dumps, allow_nan=False, ensure_ascii=False),
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    """Make SQLite wait, survive a power cut and keep foreign keys; the driver itself must not begin anything."""
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",  # First: the next line may already meet a lock.
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once where writing is meant: a reader that upgrades later would fail, not wait."""
+    is_writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+@contextmanager
+def _as_storage_error() -> Iterator[None]:
+    """Turn what the database or its disk says into a `StorageError` that keeps the cause."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StorageError(
+            f"The database failed ({cause}). Nothing was stored; try again in a while."
+        ) from error

@@ -1,0 +1,109 @@
+"""The tables, as SQLAlchemy Core sees them. The migrations make them; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from prelisten.times import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("idempotency_key", String(200)),
+    Column("declared", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("hint_check", JSON, nullable=False),
+    # The action belongs to the key: a file decided under a lax action must not answer for a strict one.
+    UniqueConstraint("action", "idempotency_key", "sha256"),
+    Index(None, "sha256"),
+)
+
+spent_tokens = Table(
+    "spent_tokens",
+    metadata,
+    Column("cid", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("idempotency_key", String(200)),
+    Column("sid", String(64)),
+    Column("submission_id", String(32), nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("submission_id", ForeignKey("submissions.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("check", String(32), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("spoof_score", Float),
+    Column("reasons", JSON, nullable=False),
+    Column("details", JSON, nullable=False),
+    UniqueConstraint("submission_id", "check"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("submission_id", ForeignKey("submissions.id"), primary_key=True),
+    Column("pcm_sha256", String(64)),
+    Column("hint", JSON(none_as_null=True)),
+    Column("analysed_s", Float),
+    Column("total_s", Float),
+    Column("container", JSON, nullable=False),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("submission_id", ForeignKey("submissions.id"), primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("policy_version", String(100), nullable=False),
+    Column("evidence_sha256", String(64), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("submission_id", ForeignKey("submissions.id"), nullable=False, unique=True),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("outcome", String(16)),
+    Column("note", Text, nullable=False),
+    Column("reviewer", String(100)),
+    Column("resolved_at", UtcDateTime),
+    Index(None, "outcome", "opened_at"),
+)
