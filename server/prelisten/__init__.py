@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prelisten.extension import Prelisten as Prelisten
-    from prelisten.extension import screened as screened
+    from prelisten.extension import Screening as Screening
 
 __version__ = "0.1.0"
-__all__ = ["Prelisten", "__version__", "screened"]
+__all__ = ["Prelisten", "Screening", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Prelisten", "screened"):
+    if name in ("Prelisten", "Screening"):
         from prelisten import extension
 
         return getattr(extension, name)

@@ -1,1 +1,131 @@
-def main() -> int: return 0
+"""The `prelisten` command. Each subcommand is a thin door: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prelisten import __version__
+from prelisten.config import Config, load_config
+from prelisten.errors import ConfigError, PrelistenError
+from wasm_detector.errors import DetectorError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    named = {name: getattr(arguments, name, None) for name in ("data", "workers")}
+    return load_config(**named)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from prelisten.serve import serve
+
+    return serve(_config(arguments), arguments.host, arguments.port, lambda line: print(line, flush=True))
+
+
+def _worker(arguments: argparse.Namespace) -> int:
+    from prelisten.serve import end_with_parent
+    from prelisten.wiring import wire
+    from prelisten.worker import run_worker
+
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    end_with_parent(ended)
+    run_worker(wire(_config(arguments)), stop=ended)
+    return 0
+
+
+def _keys_new(arguments: argparse.Namespace) -> int:
+    from prelisten.keys import Key, Keys, key_file, write_keys
+
+    path = key_file(_config(arguments))
+    if path.exists():
+        raise ConfigError(f"{path} is there already and was left as it is. Its keys verify what they signed.")
+    write_keys(path, Keys((Key.generate(),)), replace=False)
+    print(f"Wrote {path} (readable by you alone). Keep it: without it no sealed hint and no session can be verified.")
+    return 0
+
+
+def _keys_list(arguments: argparse.Namespace) -> int:
+    from prelisten.keys import load_keys
+
+    for place, key in enumerate(load_keys(_config(arguments)).ring):
+        print(f"{key.id}  {'signs and verifies' if place == 0 else 'verifies'}")
+    return 0
+
+
+def _review_link(arguments: argparse.Namespace) -> int:
+    from prelisten.keys import load_keys
+    from prelisten.review.sign_in import new_link_code
+
+    config = _config(arguments)
+    load_keys(config)
+    print(f"{arguments.address.rstrip('/')}/review/sign-in?code={new_link_code(config.data)}")
+    return 0
+
+
+def _add_server(commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser) -> None:
+    serve = commands.add_parser("serve", parents=[data], help="run the server with its screening processes")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--workers", type=int, default=None, help="screening processes (default 1)")
+    serve.set_defaults(run=_serve)
+    worker = commands.add_parser("worker", parents=[data], help="run one screening process")
+    worker.set_defaults(run=_worker)
+    link = commands.add_parser("review-link", parents=[data], help="make a new one-time link for a reviewer")
+    link.add_argument("--address", default="http://127.0.0.1:8000", help="where the server is reached")
+    link.set_defaults(run=_review_link)
+
+
+def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser) -> None:
+    keys = commands.add_parser("keys", help="make and list the signing keys").add_subparsers(required=True)
+    new = keys.add_parser("new", parents=[data], help="make the key file")
+    new.set_defaults(run=_keys_new)
+    listed = keys.add_parser("list", parents=[data], help="list the keys' ids, never the keys")
+    listed.set_defaults(run=_keys_list)
+
+
+def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from prelisten.lab import calibrate, evaluate, scan, train
+
+    for name, module in {"scan": scan, "evaluate": evaluate, "train": train, "calibrate": calibrate}.items():
+        summary = (module.__doc__ or name).partition("\n")[0]
+        parser = commands.add_parser(name, help=summary, description=module.__doc__)
+        module.add_arguments(parser)
+        parser.set_defaults(run=module.run)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    root = argparse.ArgumentParser(prog="prelisten", description="Screen recordings for signs of synthetic speech.")
+    root.add_argument("--version", action="version", version=f"prelisten {__version__}")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, default=None, help="data folder (default $PRELISTEN_DATA, else ./data)")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    _add_server(commands, data)
+    _add_keys(commands, data)
+    _add_lab(commands)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status. What goes wrong is one sentence on standard error."""
+    parsed = parser().parse_args(arguments)
+    run: Run = parsed.run
+    try:
+        return run(parsed)
+    except (PrelistenError, DetectorError) as error:
+        print(f"prelisten: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

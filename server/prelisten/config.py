@@ -51,6 +51,14 @@ class Config(BaseModel):
         """The SQLite database inside the data folder, as SQLAlchemy writes it."""
         return f"sqlite:///{(self.data / 'prelisten.sqlite3').resolve()}"
 
+    def to_environ(self) -> dict[str, str]:
+        """Return the settings as environment variables that `load_config` reads back to the same value."""
+        return {
+            PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in self
+            if value is not None and value != ()
+        }
+
 
 def load_config(environ: Mapping[str, str] = os.environ, /, **settings: Any) -> Config:
     """Read the settings: keywords first, then the environment, then the defaults.

@@ -1,1 +1,1 @@
-"""routes"""
+"""HTTP: parse, call, answer. No decision is made here, and no audio is read."""

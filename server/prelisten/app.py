@@ -1,0 +1,71 @@
+"""`create_app`: the application behind `prelisten serve`, with the demonstration form and the review pages."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, render_template
+from werkzeug.exceptions import HTTPException
+
+from prelisten.catalogue import sentence
+from prelisten.config import Config, load_config
+from prelisten.errors import PrelistenError
+from prelisten.extension import Prelisten
+from prelisten.routes.answers import clock_text
+from prelisten.routes.demo import make_demo
+from prelisten.routes.review import make_review
+
+# What a page of ours may do. The widget needs nothing beyond it: WebAssembly is allowed in the worker's own
+# response alone.
+PAGE_CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "worker-src 'self'",
+        "connect-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "media-src 'self' blob:",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+PAGE_HEADERS = {
+    "Content-Security-Policy": PAGE_CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # `no-referrer` would make browsers send `Origin: null` with a form.
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Return the application. Without `config` the settings come from the environment."""
+    config = load_config() if config is None else config
+    app = Flask("prelisten", static_folder=None)
+    app.jinja_env.globals.update(sentence=sentence, clock=clock_text)
+    prelisten = Prelisten(app, config)
+    if config.demo:
+        app.register_blueprint(make_demo(prelisten))
+    app.register_blueprint(make_review())
+    app.after_request(_page_headers)
+    app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(PrelistenError, _own_error_page)
+    return app
+
+
+def _page_headers(response: Response) -> Response:
+    if response.mimetype == "text/html":
+        for name, value in PAGE_HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
+    if error.code is None or error.code < 400:
+        return error
+    return render_template("error.html", status=error.code, name=error.name, message=error.description), error.code
+
+
+def _own_error_page(error: PrelistenError) -> tuple[str, int]:
+    title = sentence(f"error.{error.code}.title")
+    name = title if not title.startswith("error.") else "That did not work"
+    return render_template("error.html", status=error.http_status, name=name, message=str(error)), error.http_status

@@ -1,0 +1,142 @@
+"""What other people's Flask applications import: `Prelisten(app)` and `@prelisten.screened(...)`."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, abort, request, url_for
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from prelisten.config import Config, load_config
+from prelisten.errors import PrelistenError
+from prelisten.pipeline import Services, receive, wait_for_decision
+from prelisten.records import Action, Decision, Finding, HintCheck, Submission
+from prelisten.routes.answers import ReasonText, answer, shown_reasons
+from prelisten.routes.api import NAME, make_blueprint
+from prelisten.routes.client import page_origin
+from prelisten.routes.intake import FormFields, Intake
+from prelisten.supervisor import WorkerSet
+from prelisten.wiring import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What a screened view is given.
+
+    `decision` is `hold` while machine work is outstanding; ask `status_url`, which answers JSON, for the rest.
+    `is_repeated` tells that the same upload was sent before: this is its stored answer, not a second upload.
+    """
+
+    submission: Submission
+    record: Decision | None
+    findings: tuple[Finding, ...]
+    status_url: str
+    is_repeated: bool
+
+    @property
+    def decision(self) -> Action:
+        """Return the action: `accept`, `label`, `hold`, `review` or `reject`."""
+        return Action.HOLD if self.record is None else self.record.action
+
+    @property
+    def hint(self) -> HintCheck:
+        """Return what could be established about the browser's token."""
+        return self.submission.hint_check
+
+    @property
+    def reasons(self) -> list[ReasonText]:
+        """Return the reasons as people read them, heaviest first."""
+        return shown_reasons(() if self.record is None else self.record.reasons)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what may be told to the uploader, as JSON-ready data."""
+        return answer(self.submission.id, self.record, self.status_url)
+
+
+class Prelisten:
+    """Register `/prelisten/v1/*` on an application and screen the uploads of its views.
+
+    Settings come from keywords, else from `PRELISTEN_*` (see `prelisten.config.Config`). Raises `ConfigError`
+    at start-up when there are no keys or a setting is unfit; the message names the command that helps.
+    """
+
+    def __init__(self, app: Flask, config: Config | None = None, **settings: Any) -> None:
+        self.config = load_config(**settings) if config is None else config
+        self.services: Services = wire(self.config)
+        self._workers = WorkerSet(self.config)
+        self._workers_lock = threading.Lock()
+        atexit.register(self._workers.stop)
+        app.extensions["prelisten"] = self
+        blueprint = make_blueprint()
+        limiter = Limiter(get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True)
+        for view in ("challenge", "seal_claim"):
+            self._limit(limiter, blueprint, view)
+        app.register_blueprint(blueprint)
+        limiter.init_app(app)
+
+    def screened(
+        self,
+        field: str,
+        *,
+        action: str,
+        session: Callable[[], str | None] = lambda: None,
+        wait_s: float | None = None,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Screen the recording in a form's field before the view runs; the view gets `screening=Screening`.
+
+        `action` must equal the element's `action`, and `session()` its `session`. A missing or bad hint never
+        refuses the upload: it is screened fully. An upload that cannot be taken (none, empty, too large, disk
+        full) aborts with its HTTP status and a sentence that says what to do.
+        """
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(view)
+            def screened_view(*args: Any, **kwargs: Any) -> Any:
+                try:
+                    screening = self.screen(field, action=action, session=session(), wait_s=wait_s)
+                except PrelistenError as error:
+                    abort(error.http_status, description=str(error))
+                return view(*args, screening=screening, **kwargs)
+
+            return screened_view
+
+        return decorate
+
+    def screen(
+        self, field: str, *, action: str, session: str | None = None, wait_s: float | None = None
+    ) -> Screening:
+        """Receive the current request's recording, wait a little for its decision, and return both."""
+        services = self.services
+        with Intake(request._get_current_object(), self.config) as intake:  # type: ignore[attr-defined]
+            upload = intake.upload(FormFields(field), action=action, origin=page_origin(request), session=session)
+            submission, is_repeated = receive(upload, services)
+        self.ensure_workers()
+        decision = wait_for_decision(submission.id, services, self.config.wait_s if wait_s is None else wait_s)
+        with services.storage.read() as tx:
+            findings = tx.findings(submission.id)
+        status_url = url_for(f"{NAME}.status", submission_id=submission.id)
+        return Screening(submission, decision, findings, status_url, is_repeated)
+
+    def ensure_workers(self) -> None:
+        """Start the screening processes, unless another process of this data folder has done so."""
+        if not self.config.workers:
+            return
+        with self._workers_lock:
+            self._workers.keep()
+
+    def _limit(self, limiter: Limiter, blueprint: Any, view: str) -> None:
+        @blueprint.record_once
+        def decorate(state: Any) -> None:
+            endpoint = f"{blueprint.name}.{view}"
+            state.app.view_functions[endpoint] = limiter.limit(self.config.rate_limit)(
+                state.app.view_functions[endpoint]
+            )
+
+
+__all__ = ["Prelisten", "Screening"]

@@ -1,0 +1,69 @@
+"""Turn what the server knows about a submission into what a person or a program is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from prelisten.catalogue import sentence
+from prelisten.records import Action, Decision
+from wasm_detector.hint import Reason
+
+# The uploader hears at most this many reasons: a page is no lesson in how to pass.
+MAX_SHOWN_REASONS = 4
+
+
+def clock_text(seconds: float) -> str:
+    """Return a place in a recording as people write it: `1:05`."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonText:
+    """One reason as people read it. `places` are (start, end) in seconds."""
+
+    code: str
+    title: str
+    text: str
+    weight: float
+    places: tuple[tuple[float, float], ...]
+
+    @property
+    def place_texts(self) -> tuple[str, ...]:
+        """Return the places as text: `0:04–0:08`."""
+        return tuple(f"{clock_text(start)}–{clock_text(end)}" for start, end in self.places)
+
+
+def reason_text(reason: Reason) -> ReasonText:
+    """Return a reason with its title and its sentence from the catalogue."""
+    return ReasonText(
+        code=reason.code,
+        title=sentence(f"reason.{reason.code}.title", reason.params),
+        text=sentence(f"reason.{reason.code}", reason.params),
+        weight=reason.weight,
+        places=reason.ranges,
+    )
+
+
+def shown_reasons(reasons: Iterable[Reason]) -> list[ReasonText]:
+    """Return the heaviest reasons, heaviest first; those without weight (limits) keep their order behind."""
+    return [reason_text(r) for r in sorted(reasons, key=lambda r: -abs(r.weight))][:MAX_SHOWN_REASONS]
+
+
+def answer(submission_id: str, decision: Decision | None, status_url: str) -> dict[str, Any]:
+    """Return the status of a submission as JSON-ready data. Undecided is `hold`, and never final."""
+    action = Action.HOLD if decision is None else decision.action
+    return {
+        "id": submission_id,
+        "state": "screening" if decision is None else "decided",
+        "decision": action.value,
+        "title": sentence(f"decision.{action.value}.title"),
+        "next": sentence(f"decision.{action.value}.next"),
+        "reasons": [
+            {"code": shown.code, "title": shown.title, "text": shown.text, "ranges": [list(p) for p in shown.places]}
+            for shown in shown_reasons(() if decision is None else decision.reasons)
+        ],
+        "status_url": status_url,
+    }

@@ -1,0 +1,168 @@
+"""`/prelisten/v1/`: challenge, seal, uploads, status, health, and the built widget."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from prelisten.assets import bundled_detector
+from prelisten.errors import BadRequestError, NotFoundError, PrelistenError
+from prelisten.hints import issue_challenge, seal
+from prelisten.hints.envelope import StrictJson
+from prelisten.pipeline import Services, receive, wait_for_decision
+from prelisten.routes.answers import answer
+from prelisten.routes.client import is_own_origin, page_origin
+from prelisten.routes.intake import FormFields, Intake
+from prelisten.routes.static import register_static
+
+PREFIX = "/prelisten/v1"
+MAX_JSON_BYTES = 8_192
+MAX_SESSION_CHARACTERS = 500
+NAME = "prelisten_api"
+
+
+def services() -> Services:
+    """Return what `Prelisten(app)` wired for the current application."""
+    wired: Services = current_app.extensions["prelisten"].services
+    return wired
+
+
+def make_blueprint() -> Blueprint:
+    """Return the API's blueprint. One is made for each application, since Flask writes into it."""
+    blueprint = Blueprint(NAME, __name__, url_prefix=PREFIX)
+    blueprint.post("/challenge")(challenge)
+    blueprint.post("/seal")(seal_claim)
+    blueprint.post("/uploads")(upload)
+    blueprint.get("/uploads/<submission_id>")(status)
+    blueprint.get("/health")(health)
+    register_static(blueprint)
+    blueprint.register_error_handler(PrelistenError, _error)
+    blueprint.register_error_handler(HTTPException, _http_error)
+    blueprint.after_request(_cross_origin)
+    return blueprint
+
+
+def challenge() -> Response:
+    """Sign a fresh challenge for a page. Nothing about any file is asked or told."""
+    body, wired = _body({"action", "session"}), services()
+    session = body.get("session")
+    if session is not None and not (isinstance(session, str) and len(session) <= MAX_SESSION_CHARACTERS):
+        raise BadRequestError(f"`session` is a text of at most {MAX_SESSION_CHARACTERS} characters.")
+    detector_id, sha256 = bundled_detector()
+    text, issued = issue_challenge(
+        action=body.get("action", ""),
+        origin=_allowed_origin(),
+        session=session,
+        detectors={(detector_id, sha256)},
+        keys=wired.keys,
+        now=int(time.time()),
+        ttl_s=wired.config.challenge_ttl_s,
+    )
+    return _fresh(
+        challenge=text,
+        cid=issued.cid,
+        expires_at=issued.exp,
+        detector={"id": detector_id, "sha256": sha256},
+        ui={"show": wired.config.show, "max_seconds": wired.config.max_seconds},
+    )
+
+
+def seal_claim() -> Response:
+    """Bind a claim to its challenge. The token says that we sealed it, never that it is true."""
+    body, wired = _body({"challenge", "claim"}), services()
+    token, sealed = seal(
+        body.get("challenge"),
+        body.get("claim"),
+        origin=_allowed_origin(),
+        keys=wired.keys,
+        now=int(time.time()),
+        ttl_s=wired.config.token_ttl_s,
+    )
+    return _fresh(token=token, expires_at=sealed.exp)
+
+
+def upload() -> tuple[Response, int]:
+    """Receive a recording (multipart, field `file`) and answer with its decision, or with `hold`."""
+    _allowed_origin()
+    wired = services()
+    action = request.args.get("action", "upload")
+    with Intake(request._get_current_object(), wired.config) as intake:  # type: ignore[attr-defined]
+        submission, _ = receive(intake.upload(FormFields("file"), action=action, origin=page_origin(request)), wired)
+    current_app.extensions["prelisten"].ensure_workers()
+    decision = wait_for_decision(submission.id, wired, wired.config.wait_s)
+    status_url = url_for(f"{NAME}.status", submission_id=submission.id)
+    response = _fresh(**answer(submission.id, decision, status_url))
+    response.headers["Location"] = status_url
+    return response, 202 if decision is None else 201
+
+
+def status(submission_id: str) -> Response:
+    """Tell where a submission is. Its id cannot be guessed; who has it may ask."""
+    with services().storage.read() as tx:
+        submission, decision = tx.submission(submission_id), tx.decision(submission_id)
+    if submission is None:
+        raise NotFoundError("There is no submission of this id.")
+    return _fresh(**answer(submission.id, decision, request.path))
+
+
+def health() -> tuple[Response, int]:
+    """Tell whether uploads are taken and screened; names what to do when no screening process lives."""
+    wired = services()
+    alive = wired.engine.has_live_worker()
+    problems = [] if alive else ["No screening process lives: start one with `prelisten worker`."]
+    with wired.storage.read() as tx:
+        waiting = tx.queue_depth()
+    return _fresh(status="ok" if alive else "degraded", waiting=waiting, problems=problems), 200
+
+
+def _fresh(**body: Any) -> Response:
+    response = jsonify(body)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _body(allowed: set[str]) -> dict[str, Any]:
+    request.max_content_length = MAX_JSON_BYTES
+    try:
+        body = StrictJson.loads(request.get_data())
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError("The body must be one JSON object, without repeated keys.") from error
+    if not isinstance(body, dict) or not set(body) <= allowed:
+        raise BadRequestError(f"The body must be one JSON object with no other keys than {sorted(allowed)}.")
+    return body
+
+
+def _allowed_origin() -> str:
+    origin = page_origin(request)
+    if not is_own_origin(request) and origin not in services().config.origins:
+        error = BadRequestError(f"Pages of {origin[:200]} may not call this server: add them to PRELISTEN_ORIGINS.")
+        error.code, error.http_status = "origin_not_allowed", 403
+        raise error
+    return origin
+
+
+def _cross_origin(response: Response) -> Response:
+    origin = request.headers.get("Origin")
+    response.headers.add("Vary", "Origin")
+    if origin and origin in services().config.origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+    return response
+
+
+def _error(error: PrelistenError) -> tuple[Response, int]:
+    return _fresh(error={"code": error.code, "message": str(error)}), error.http_status
+
+
+def _http_error(error: HTTPException) -> tuple[Response, int]:
+    code = "rate_limited" if error.code == 429 else (error.name or "error").lower().replace(" ", "_")
+    response = _fresh(error={"code": code, "message": error.description or error.name})
+    for name, value in error.get_headers():
+        if name == "Retry-After":
+            response.headers[name] = value
+    return response, error.code or 500

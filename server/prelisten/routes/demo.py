@@ -1,0 +1,59 @@
+"""The demonstration form at `/`, and the page that a sender is led to."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, redirect, render_template, url_for
+from werkzeug.wrappers import Response
+
+from prelisten.errors import NotFoundError
+from prelisten.records import Action
+from prelisten.routes.answers import shown_reasons
+
+if TYPE_CHECKING:
+    from prelisten.extension import Prelisten, Screening
+
+ACTION = "voice-upload"
+FIELD = "voice"
+
+
+def make_demo(prelisten: Prelisten) -> Blueprint:
+    """Return the blueprint of the demonstration pages."""
+    blueprint = Blueprint("demo", __name__)
+
+    @blueprint.get("/")
+    def form() -> str:
+        """Show the form. The key makes a double click, or a reload, one submission."""
+        limit_mb = prelisten.config.max_upload_bytes // 1_000_000
+        return render_template(
+            "form.html", action=ACTION, field=FIELD, idempotency_key=secrets.token_hex(16), limit_mb=limit_mb
+        )
+
+    @blueprint.post("/")
+    @prelisten.screened(FIELD, action=ACTION, wait_s=2.0)
+    def send(screening: Screening) -> Response:
+        """Lead the sender to the submission's own page, whatever the decision is."""
+        return redirect(url_for("demo.submission", submission_id=screening.submission.id), code=303)
+
+    @blueprint.get("/submissions/<submission_id>")
+    def submission(submission_id: str) -> tuple[str, dict[str, str]]:
+        """Show where a submission is; while that is `hold`, the page follows it."""
+        with prelisten.services.storage.read() as tx:
+            stored, decision = tx.submission(submission_id), tx.decision(submission_id)
+            evidence = tx.evidence(submission_id)
+        if stored is None:
+            raise NotFoundError("There is no submission at this address.")
+        page = render_template(
+            "submission.html",
+            submission=stored,
+            action=Action.HOLD if decision is None else decision.action,
+            is_final=decision is not None,
+            reasons=shown_reasons(() if decision is None else decision.reasons),
+            evidence=evidence,
+            status_url=url_for("prelisten_api.status", submission_id=submission_id),
+        )
+        return page, {"Cache-Control": "no-store"}
+
+    return blueprint

@@ -1,0 +1,169 @@
+"""Receive an upload: every file of a form goes to quarantine on disk, hashed while it streams in."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from flask import Request
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from prelisten.config import Config
+from prelisten.errors import BadRequestError, EmptyUploadError, StorageError, UploadTooLargeError
+from prelisten.records import Upload
+
+BLOCK_BYTES = 1 << 20
+# A browser shows a broken connection, not our answer, when the server stops reading. So a body that is too
+# large is read and dropped up to these bounds before the answer is given.
+MAX_DRAINED_BYTES = 2_000_000_000
+MAX_DRAIN_S = 60.0
+MAX_FIELD_CHARACTERS = 200
+
+
+class QuarantineFile:
+    """A file object for Werkzeug's `stream_factory`: writes to disk and hashes, so that no byte is read twice."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / secrets.token_hex(16)
+        self.size_bytes = 0
+        self._sha256 = hashlib.sha256()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("x+b")
+
+    def write(self, block: bytes) -> int:
+        """Append a block; raises `StorageError` when the disk does not take it."""
+        try:
+            written = self._file.write(block)
+        except OSError as error:
+            raise StorageError(f"The upload could not be written: {error}. Nothing was kept; try again later.") from error
+        self._sha256.update(block)
+        self.size_bytes += written
+        return written
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of all that was written."""
+        return self._sha256.hexdigest()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def discard(self) -> None:
+        """Close and remove the file, if it is still in quarantine."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FormFields:
+    """The names of a form's fields: the file's, and those that the widget adds to it."""
+
+    file: str
+
+    @property
+    def token(self) -> str:
+        """Name of the entry that carries the sealed hint."""
+        return f"{self.file}-hint"
+
+    @property
+    def declared(self) -> str:
+        """Name of the box "This recording contains computer-generated speech"."""
+        return f"{self.file}-declared"
+
+
+class Intake:
+    """One request's upload. Use as a context manager: whatever is not handed on leaves quarantine at its end."""
+
+    def __init__(self, request: Request, config: Config) -> None:
+        self._request = request
+        self._config = config
+        self._folder = config.data / "quarantine"
+        self._received: list[QuarantineFile] = []
+
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._received:
+            file.discard()
+
+    def _new_file(self, *_: object, **__: object) -> IO[bytes]:
+        file = QuarantineFile(self._folder)
+        self._received.append(file)
+        return file  # type: ignore[return-value]  # Werkzeug asks for a file object; this delegates to one.
+
+    def upload(
+        self, fields: FormFields, *, action: str, origin: str, session: str | None = None
+    ) -> Upload:
+        """Parse the form and return its upload.
+
+        Raises `UploadTooLargeError`, `EmptyUploadError` (no file, or an empty one), `BadRequestError` (several
+        files, or a body that is no form) and `StorageError` (the disk did not take it).
+        """
+        self._parse()
+        chosen = [file for file in self._request.files.getlist(fields.file) if file.filename]
+        if not chosen:
+            raise EmptyUploadError("No recording came with the form. Choose a file, then send again.")
+        if len(chosen) > 1:
+            raise BadRequestError("The form carries several recordings in one field; send one at a time.")
+        stored = self._stored(chosen[0])
+        if stored.size_bytes == 0:
+            raise EmptyUploadError("The recording is empty (0 bytes). Choose another file, then send again.")
+        form = self._request.form
+        return Upload(
+            path=str(stored.path),
+            sha256=stored.hexdigest(),
+            size_bytes=stored.size_bytes,
+            file_name=_short(chosen[0].filename),
+            media_type=_short(chosen[0].mimetype),
+            action=action,
+            token=form.get(fields.token) or None,
+            session=session,
+            origin=origin,
+            idempotency_key=_short(form.get("idempotency_key")) or None,
+            declared=bool(form.get(fields.declared)),
+        )
+
+    def _parse(self) -> None:
+        self._request.max_content_length = self._config.max_upload_bytes
+        self._request._get_file_stream = self._new_file  # type: ignore[method-assign]
+        try:
+            _ = self._request.files
+        except RequestEntityTooLarge:
+            _drain(self._request)
+            raise UploadTooLargeError(self._config.max_upload_bytes) from None
+        except HTTPException as error:
+            raise BadRequestError("The request's body is no readable form.") from error
+        for file in self._received:
+            file.flush()
+
+    def _stored(self, file: FileStorage) -> QuarantineFile:
+        """Return the quarantined file behind a form file, copying it when somebody parsed the form before us."""
+        if isinstance(file.stream, QuarantineFile):
+            return file.stream
+        copy = QuarantineFile(self._folder)
+        self._received.append(copy)
+        file.stream.seek(0)
+        while block := file.stream.read(BLOCK_BYTES):
+            copy.write(block)
+        copy.flush()
+        return copy
+
+
+def _short(text: str | None) -> str:
+    return (text or "")[:MAX_FIELD_CHARACTERS]
+
+
+def _drain(request: Request, clock: Callable[[], float] = time.monotonic) -> None:
+    stream, end = request.environ["wsgi.input"], clock() + MAX_DRAIN_S
+    left = min(request.content_length or 0, MAX_DRAINED_BYTES)
+    try:
+        while left > 0 and clock() < end and (block := stream.read(min(left, BLOCK_BYTES))):
+            left -= len(block)
+    except OSError:
+        return  # The sender has gone; there is nobody left to answer.

@@ -1,0 +1,78 @@
+"""The built widget over HTTP: precompressed where the browser takes it, immutable where the name has a hash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, request, send_file
+
+from prelisten.assets import web_root
+
+# Python's own table differs between machines; these are what the browser must be told.
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".whl": "application/zip",
+    ".zip": "application/zip",
+}
+# A worker obeys the policy of its own response. Only here may WebAssembly be compiled; the page needs no such leave.
+WORKER_CSP = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+
+
+def register_static(blueprint: Blueprint) -> None:
+    """Add the routes of the built files to a blueprint."""
+    blueprint.get("/widget.js")(widget)
+    blueprint.get("/b/<path:name>")(bundle_file)
+    blueprint.get("/locales/<path:name>")(locale_file)
+    blueprint.get("/pages/<path:name>")(page_file)
+
+
+def widget() -> Response:
+    """Serve the one script that a page names: never stale, cheap to ask for again."""
+    return _serve("widget.js", cache="no-cache")
+
+
+def bundle_file(name: str) -> Response:
+    """Serve a hash-named file of the bundle for ever."""
+    response = _serve(f"b/{name}", cache="public, max-age=31536000, immutable")
+    response.headers["Content-Security-Policy"] = WORKER_CSP
+    return response
+
+
+def locale_file(name: str) -> Response:
+    """Serve a catalogue of sentences."""
+    return _serve(f"locales/{name}", cache="no-cache")
+
+
+def page_file(name: str) -> Response:
+    """Serve the style sheet and the small scripts of our own pages."""
+    return _serve(f"pages/{name}", cache="no-cache")
+
+
+def _serve(name: str, *, cache: str) -> Response:
+    root = web_root().resolve()
+    path = (root / name).resolve()
+    if not path.is_relative_to(root) or not path.is_file() or path.suffix not in MEDIA_TYPES:
+        abort(404)
+    encoding, sent = _negotiate(path)
+    response = send_file(sent, mimetype=MEDIA_TYPES[path.suffix], conditional=True, etag=True, max_age=None)
+    response.headers["Cache-Control"] = cache
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
+    return response
+
+
+def _negotiate(path: Path) -> tuple[str | None, Path]:
+    if "Range" not in request.headers:  # A range is about the file itself, never about its compressed form.
+        for encoding, suffix in ENCODINGS:
+            packed = path.with_name(path.name + suffix)
+            if encoding in request.accept_encodings and packed.is_file():
+                return encoding, packed
+    return None, path

@@ -1,0 +1,116 @@
+"""`prelisten serve`: one parent that starts the web process and the screening processes, and ends them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from prelisten.config import Config
+from prelisten.errors import ConfigError
+from prelisten.keys import ensure_keys
+from prelisten.review.sign_in import new_link_code
+from prelisten.supervisor import Child, WorkerSet, environ_for, stop
+from prelisten.wiring import wire
+
+WEB_THREADS = 32
+# TERM to all gone within 8 s: requests in flight get 4 s, then the parent waits 5 s in all and kills.
+GRACEFUL_S = 4
+READY_TIMEOUT_S = 60.0
+TICK_S = 0.5
+
+
+def web_command(host: str, port: int) -> list[str]:
+    """Return how the web process is started: gunicorn, one process with threads, streaming request bodies."""
+    bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    options = {
+        "--bind": bind,
+        "--worker-class": "gthread",
+        "--workers": "1",
+        "--threads": str(WEB_THREADS),
+        "--graceful-timeout": str(GRACEFUL_S),
+        "--timeout": "60",
+        "--log-level": "warning",
+        "--worker-tmp-dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
+    }
+    flat = [part for name, value in options.items() if value is not None for part in (name, value)]
+    return [sys.executable, "-m", "gunicorn", *flat, "prelisten.app:create_app()"]
+
+
+def serve(config: Config, host: str, port: int, say: Callable[[str], None] = print) -> int:
+    """Run the server until TERM or INT; return the exit status.
+
+    Makes the keys on the first start, brings the database to its newest shape, prints the address and the
+    reviewer's one-time link. Raises `ConfigError` when the port is taken or a setting is unfit.
+    """
+    _require_free_port(host, port)
+    ensure_keys(config)
+    wire(config).storage.close()
+    code = new_link_code(config.data)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: ended.set())
+    workers, web = WorkerSet(config), Child(web_command(host, port), environ_for(config))
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    try:
+        web.start()
+        if not workers.keep():
+            say("Another process runs the screening for this data folder already; none is started here.")
+        if _wait_until_ready(address, ended, web):
+            say(f"Prelisten listens on {address}  (stop it with Ctrl-C)")
+            say(f"Reviewer's link, works once: {address}/review/sign-in?code={code}")
+        while not ended.wait(TICK_S):
+            web.keep()
+            workers.keep()
+    finally:
+        stop([web, *workers.children])
+        workers.stop()
+    return 0
+
+
+def _require_free_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot listen on {host}:{port} ({error.strerror}). "
+                f"Something may be running there already; choose another port with --port."
+            ) from error
+
+
+def _wait_until_ready(address: str, ended: threading.Event, web: Child) -> bool:
+    """Wait until the web process answers; `False` when we were told to end first. Raises when it never does."""
+    for _ in range(int(READY_TIMEOUT_S / 0.2)):
+        if ended.wait(0.2):
+            return False
+        if web.running is not None and web.running.poll() is not None:
+            raise ConfigError("The web process ended at its start; what it printed above says why.")
+        try:
+            with urllib.request.urlopen(f"{address}/prelisten/v1/health", timeout=5):  # noqa: S310 - our own address
+                return True
+        except (urllib.error.URLError, OSError):
+            continue
+    raise ConfigError(f"The web process did not answer on {address} within {READY_TIMEOUT_S:.0f} s.")
+
+
+def end_with_parent(ended: threading.Event) -> None:
+    """Set `ended` when the process that started this one is gone, so that no orphan goes on working.
+
+    Watched by polling: the kernel's own notice (`PR_SET_PDEATHSIG`) is tied to the thread that started us.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            if os.getppid() != parent:
+                ended.set()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
