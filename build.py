@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The one task runner of this tree. Standard library only; everything else is installed into ./.venv.
 
-    python3 build.py serve    set everything up and run the server on http://127.0.0.1:8000
-    python3 build.py test     set everything up and run every check and test (--full: at the sizes that figures are for)
-    python3 build.py bundle   make web/dist, what a browser downloads
-    python3 build.py bench    measure bytes and seconds of the bundle in a real browser
+python3 build.py serve    set everything up and run the server on http://127.0.0.1:8000
+python3 build.py test     set everything up and run every check and test (--full: at the sizes that figures are for)
+python3 build.py bundle   make web/dist, what a browser downloads
+python3 build.py bench    measure bytes and seconds of the bundle in a real browser
 """
 
 from __future__ import annotations
@@ -60,12 +60,17 @@ def run(command: Sequence[str | Path], *, quiet: bool = False, env: dict[str, st
     )
     if done.returncode:
         output = f"\n{done.stdout[-6000:]}" if quiet else ""
-        raise StepError(f"`{' '.join(str(part) for part in command)}` failed (exit {done.returncode}).{output}")
+        raise StepError(
+            f"`{' '.join(str(part) for part in command)}` failed (exit {done.returncode}).{output}"
+        )
 
 
 def make_venv() -> None:
     """Make ./.venv unless a working one is there."""
-    works = PYTHON.exists() and not subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode
+    works = (
+        PYTHON.exists()
+        and not subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode
+    )
     if works:
         return
     with step("Making a virtual environment in .venv"):
@@ -86,7 +91,10 @@ def install(extras: set[str]) -> None:
     extras |= set(there)
     target = f".[{','.join(sorted(extras))}]" if extras else "."
     with step("Installing Python packages into .venv (20 to 90 s the first time)"):
-        run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", target], quiet=True)
+        run(
+            [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-e", target],
+            quiet=True,
+        )
     STAMP.write_text(" ".join([wanted, *sorted(extras)]))
 
 
@@ -116,7 +124,9 @@ def find_browser() -> str:
 
 def install_playwright_chromium() -> str | None:
     """Let Playwright fetch its own browser; `None` where its server cannot be reached."""
-    fetch = subprocess.run([PYTHON, "-m", "playwright", "install", "chromium"], capture_output=True, timeout=600)
+    fetch = subprocess.run(
+        [PYTHON, "-m", "playwright", "install", "chromium"], capture_output=True, timeout=600
+    )
     if fetch.returncode:
         say("   Playwright's own download cannot be reached here.")
         return None
@@ -184,9 +194,13 @@ def bench(arguments: argparse.Namespace) -> None:
 def main() -> int:
     """Run the chosen task; return its exit status."""
     if sys.version_info < OLDEST_PYTHON:
-        say(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
+        say(
+            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}."
+        )
         return 2
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     tasks = parser.add_subparsers(required=True, metavar="TASK")
     for name, task in {"serve": serve, "test": test, "bundle": None, "bench": bench}.items():
         sub = tasks.add_parser(name, add_help=task is None or name != "serve")

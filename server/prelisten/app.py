@@ -62,10 +62,14 @@ def _page_headers(response: Response) -> Response:
 def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
     if error.code is None or error.code < 400:
         return error
-    return render_template("error.html", status=error.code, name=error.name, message=error.description), error.code
+    return render_template(
+        "error.html", status=error.code, name=error.name, message=error.description
+    ), error.code
 
 
 def _own_error_page(error: PrelistenError) -> tuple[str, int]:
     title = sentence(f"error.{error.code}.title")
     name = title if not title.startswith("error.") else "That did not work"
-    return render_template("error.html", status=error.http_status, name=name, message=str(error)), error.http_status
+    return render_template(
+        "error.html", status=error.http_status, name=name, message=str(error)
+    ), error.http_status

@@ -48,7 +48,9 @@ def _keys_new(arguments: argparse.Namespace) -> int:
     if path.exists():
         raise ConfigError(f"{path} is there already and was left as it is. Its keys verify what they signed.")
     write_keys(path, Keys((Key.generate(),)), replace=False)
-    print(f"Wrote {path} (readable by you alone). Keep it: without it no sealed hint and no session can be verified.")
+    print(
+        f"Wrote {path} (readable by you alone). Keep it: without it no sealed hint and no session can be verified."
+    )
     return 0
 
 
@@ -70,7 +72,9 @@ def _review_link(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _add_server(commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser) -> None:
+def _add_server(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
+) -> None:
     serve = commands.add_parser("serve", parents=[data], help="run the server with its screening processes")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
@@ -83,7 +87,9 @@ def _add_server(commands: argparse._SubParsersAction[argparse.ArgumentParser], d
     link.set_defaults(run=_review_link)
 
 
-def _add_keys(commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser) -> None:
+def _add_keys(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
+) -> None:
     keys = commands.add_parser("keys", help="make and list the signing keys").add_subparsers(required=True)
     new = keys.add_parser("new", parents=[data], help="make the key file")
     new.set_defaults(run=_keys_new)
@@ -103,10 +109,14 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
-    root = argparse.ArgumentParser(prog="prelisten", description="Screen recordings for signs of synthetic speech.")
+    root = argparse.ArgumentParser(
+        prog="prelisten", description="Screen recordings for signs of synthetic speech."
+    )
     root.add_argument("--version", action="version", version=f"prelisten {__version__}")
     data = argparse.ArgumentParser(add_help=False)
-    data.add_argument("--data", type=Path, default=None, help="data folder (default $PRELISTEN_DATA, else ./data)")
+    data.add_argument(
+        "--data", type=Path, default=None, help="data folder (default $PRELISTEN_DATA, else ./data)"
+    )
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     _add_server(commands, data)
     _add_keys(commands, data)

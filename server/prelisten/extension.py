@@ -74,7 +74,9 @@ class Prelisten:
         atexit.register(self._workers.stop)
         app.extensions["prelisten"] = self
         blueprint = make_blueprint()
-        limiter = Limiter(get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True)
+        limiter = Limiter(
+            get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True
+        )
         for view in ("challenge", "seal_claim"):
             self._limit(limiter, blueprint, view)
         app.register_blueprint(blueprint)
@@ -114,10 +116,14 @@ class Prelisten:
         """Receive the current request's recording, wait a little for its decision, and return both."""
         services = self.services
         with Intake(request._get_current_object(), self.config) as intake:  # type: ignore[attr-defined]
-            upload = intake.upload(FormFields(field), action=action, origin=page_origin(request), session=session)
+            upload = intake.upload(
+                FormFields(field), action=action, origin=page_origin(request), session=session
+            )
             submission, is_repeated = receive(upload, services)
         self.ensure_workers()
-        decision = wait_for_decision(submission.id, services, self.config.wait_s if wait_s is None else wait_s)
+        decision = wait_for_decision(
+            submission.id, services, self.config.wait_s if wait_s is None else wait_s
+        )
         with services.storage.read() as tx:
             findings = tx.findings(submission.id)
         status_url = url_for(f"{NAME}.status", submission_id=submission.id)

@@ -36,9 +36,8 @@ def web_command(host: str, port: int) -> list[str]:
         "--graceful-timeout": str(GRACEFUL_S),
         "--timeout": "60",
         "--log-level": "warning",
-        "--worker-tmp-dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,
     }
-    flat = [part for name, value in options.items() if value is not None for part in (name, value)]
+    flat = [part for option in options.items() for part in option]
     return [sys.executable, "-m", "gunicorn", *flat, "prelisten.app:create_app()"]
 
 

@@ -35,5 +35,7 @@ def read_reviewer(name: str) -> str:
     """Return a reviewer's name without outer spaces; raises `BadRequestError` when it is empty or too long."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_REVIEWER_CHARACTERS or not name.isprintable():
-        raise BadRequestError(f"Enter a name of 1 to {MAX_REVIEWER_CHARACTERS} characters; it stands beside your outcomes.")
+        raise BadRequestError(
+            f"Enter a name of 1 to {MAX_REVIEWER_CHARACTERS} characters, to stand beside outcomes."
+        )
     return name

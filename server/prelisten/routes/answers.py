@@ -62,7 +62,12 @@ def answer(submission_id: str, decision: Decision | None, status_url: str) -> di
         "title": sentence(f"decision.{action.value}.title"),
         "next": sentence(f"decision.{action.value}.next"),
         "reasons": [
-            {"code": shown.code, "title": shown.title, "text": shown.text, "ranges": [list(p) for p in shown.places]}
+            {
+                "code": shown.code,
+                "title": shown.title,
+                "text": shown.text,
+                "ranges": [list(p) for p in shown.places],
+            }
             for shown in shown_reasons(() if decision is None else decision.reasons)
         ],
         "status_url": status_url,

@@ -90,7 +90,9 @@ def upload() -> tuple[Response, int]:
     wired = services()
     action = request.args.get("action", "upload")
     with Intake(request._get_current_object(), wired.config) as intake:  # type: ignore[attr-defined]
-        submission, _ = receive(intake.upload(FormFields("file"), action=action, origin=page_origin(request)), wired)
+        submission, _ = receive(
+            intake.upload(FormFields("file"), action=action, origin=page_origin(request)), wired
+        )
     current_app.extensions["prelisten"].ensure_workers()
     decision = wait_for_decision(submission.id, wired, wired.config.wait_s)
     status_url = url_for(f"{NAME}.status", submission_id=submission.id)
@@ -139,7 +141,9 @@ def _body(allowed: set[str]) -> dict[str, Any]:
 def _allowed_origin() -> str:
     origin = page_origin(request)
     if not is_own_origin(request) and origin not in services().config.origins:
-        error = BadRequestError(f"Pages of {origin[:200]} may not call this server: add them to PRELISTEN_ORIGINS.")
+        error = BadRequestError(
+            f"Pages of {origin[:200]} may not call this server: add them to PRELISTEN_ORIGINS."
+        )
         error.code, error.http_status = "origin_not_allowed", 403
         raise error
     return origin

@@ -41,7 +41,9 @@ class QuarantineFile:
         try:
             written = self._file.write(block)
         except OSError as error:
-            raise StorageError(f"The upload could not be written: {error}. Nothing was kept; try again later.") from error
+            raise StorageError(
+                f"The upload could not be written ({error}) and was not kept; try later."
+            ) from error
         self._sha256.update(block)
         self.size_bytes += written
         return written
@@ -97,9 +99,7 @@ class Intake:
         self._received.append(file)
         return file  # type: ignore[return-value]  # Werkzeug asks for a file object; this delegates to one.
 
-    def upload(
-        self, fields: FormFields, *, action: str, origin: str, session: str | None = None
-    ) -> Upload:
+    def upload(self, fields: FormFields, *, action: str, origin: str, session: str | None = None) -> Upload:
         """Parse the form and return its upload.
 
         Raises `UploadTooLargeError`, `EmptyUploadError` (no file, or an empty one), `BadRequestError` (several

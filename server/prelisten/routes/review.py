@@ -80,14 +80,18 @@ def signed_in(view: Callable[..., Any]) -> Callable[..., Any]:
 def sign_in_page() -> str:
     """Ask for a name. Opening the link spends nothing: programs that look at links must not use it up."""
     code = request.args.get("code", "")
-    return render_template("review/sign_in.html", code=code, is_usable=is_link_code(services().config.data, code))
+    return render_template(
+        "review/sign_in.html", code=code, is_usable=is_link_code(services().config.data, code)
+    )
 
 
 def sign_in() -> BaseResponse:
     """Spend the link and start a session."""
     reviewer = read_reviewer(request.form.get("reviewer", ""))
     if not spend_link_code(services().config.data, request.form.get("code", "")):
-        raise BadRequestError("This link was used already, or is too old. `prelisten review-link` makes a new one.")
+        raise BadRequestError(
+            "This link was used already, or is too old. `prelisten review-link` makes a new one."
+        )
     response = redirect(url_for("review.case_list"), code=303)
     response.set_cookie(
         COOKIE,
@@ -175,7 +179,9 @@ def case_page(case_id: str, reviewer: Reviewer) -> str:
 def resolve(case_id: str, reviewer: Reviewer) -> Any:
     """Store the reviewer's word. The first one stands; a second is told so and loses nothing."""
     try:
-        resolution = read_resolution(request.form.get("outcome", ""), request.form.get("note", ""), reviewer.name)
+        resolution = read_resolution(
+            request.form.get("outcome", ""), request.form.get("note", ""), reviewer.name
+        )
     except BadRequestError as error:
         page = render_template(
             "review/case.html",
@@ -213,7 +219,9 @@ def audio(case_id: str, reviewer: Reviewer) -> Response:
     evidence = _case_file(case_id).evidence
     if evidence is None or evidence.pcm_sha256 is None:
         raise NotFoundError("Nothing of this recording could be decoded, so there is nothing to play.")
-    return _harmless(send_file(services().blobs.path(evidence.pcm_sha256), mimetype="audio/wav", conditional=True))
+    return _harmless(
+        send_file(services().blobs.path(evidence.pcm_sha256), mimetype="audio/wav", conditional=True)
+    )
 
 
 def original(case_id: str, reviewer: Reviewer) -> Response:
