@@ -1,0 +1,65 @@
+"""The real application with a real screening loop, in a folder of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from prelisten.worker import run_worker
+
+from prelisten.app import create_app
+from prelisten.config import Config, load_config
+from prelisten.keys import ensure_keys
+from prelisten.pipeline import Services
+from prelisten.wiring import wire
+
+
+@dataclass
+class Site:
+    """A running site: its application, a client, its services, and the loop that screens."""
+
+    app: Flask
+    config: Config
+
+    @property
+    def services(self) -> Services:
+        """What the application works with."""
+        return self.app.extensions["prelisten"].services
+
+    def client(self) -> FlaskClient:
+        """A browser without cookies."""
+        return self.app.test_client()
+
+
+def make_site(data: Path, **settings) -> Site:
+    """Make an application whose own processes are off: the tests run the screening loop themselves."""
+    config = load_config({}, data=data, **({"workers": 0, "rate_limit": "100000/minute"} | settings))
+    ensure_keys(config)
+    return Site(create_app(config), config)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A site without a screening process: uploads stay at `hold`."""
+    made = make_site(tmp_path / "data")
+    yield made
+    made.services.storage.close()
+
+
+@pytest.fixture(scope="module")
+def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose uploads are screened, by the loop of a screening process in a thread."""
+    made, stop = make_site(tmp_path_factory.mktemp("site")), threading.Event()
+    services = wire(made.config)
+    worker = threading.Thread(target=run_worker, args=(services,), kwargs={"stop": stop})
+    worker.start()
+    yield made
+    stop.set()
+    worker.join()
+    services.storage.close()
+    made.services.storage.close()
