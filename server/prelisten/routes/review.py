@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from prelisten.errors import BadRequestError, NotFoundError
 from prelisten.records import Decision, Finding, Outcome, ReviewCase, Submission
+from prelisten.review.playback import playback_time
 from prelisten.review.resolution import read_resolution, read_reviewer
 from prelisten.review.sign_in import (
     SESSION_TTL_S,
@@ -152,6 +153,10 @@ class CaseFile:
         """Return the scored segments, for the timeline."""
         hint = None if self.evidence is None else self.evidence.hint
         return [] if hint is None else list(hint["segments"])
+
+    def playback(self, seconds: float) -> float:
+        """Return where a place of the recording lies in the playback, in seconds."""
+        return playback_time(seconds, [(segment["start_s"], segment["end_s"]) for segment in self.segments])
 
 
 def _case_file(case_id: str) -> CaseFile:
