@@ -1,0 +1,132 @@
+"""The weights: read from package data, checked, and identified by their digest."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wasm_detector import VERSION
+from wasm_detector.errors import ModelError
+
+FORMAT = 1
+"""Version of the file's layout. Another one is refused."""
+
+CLIP = 3.0
+"""Standardised numbers are clipped here, so that one freak number cannot outweigh the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the model makes of one signal: two weighted sums of Gaussian bumps around landmarks.
+
+    z = clip((vector - centre) / scale); bump_l = exp(-gamma |z - landmark_l|²); the contribution to the
+    log-odds of spoof is offset[0] + sum_l weights[l, 0] bump_l, and column 1 likewise to the log-odds of
+    there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (n_landmarks, 2).
+    """
+
+    name: str
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    offset: tuple[float, float]
+    gamma: float
+
+    def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float]:
+        """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech."""
+        z = np.clip((vector - self.centre) / self.scale, -CLIP, CLIP)
+        bumps = np.exp(-self.gamma * np.square(self.landmarks - z).sum(axis=1))
+        spoof, speech = bumps @ self.weights
+        return float(spoof) + self.offset[0], float(speech) + self.offset[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One trained detector.
+
+    Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
+    `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
+    """
+
+    version: str
+    parts: tuple[Part, ...]
+    bias: float
+    speech_bias: float
+    elevated: float
+    high: float
+    speech_floor: float
+    sha256: str
+
+    @property
+    def detector(self) -> str:
+        """The detector's id: code version and the first eight digits of the model's digest."""
+        return f"wd-{VERSION}-{self.sha256[:8]}"
+
+
+def pack(array: NDArray[np.floating], dtype: str) -> dict[str, Any]:
+    """Return `array` as JSON-ready data: little-endian base64 with its shape and type."""
+    packed = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+    return {"dtype": dtype, "shape": list(array.shape), "base64": base64.b64encode(packed.tobytes()).decode()}
+
+
+def unpack(stored: dict[str, Any]) -> NDArray[np.float64]:
+    """Return what `pack` stored, as float64."""
+    raw = np.frombuffer(base64.b64decode(stored["base64"]), np.dtype(stored["dtype"]).newbyteorder("<"))
+    return raw.reshape(stored["shape"]).astype(np.float64)
+
+
+def _part(stored: dict[str, Any]) -> Part:
+    return Part(
+        name=stored["name"],
+        centre=unpack(stored["centre"]),
+        scale=unpack(stored["scale"]),
+        landmarks=unpack(stored["landmarks"]) * stored["landmark_step"],
+        weights=unpack(stored["weights"]),
+        offset=(stored["offset"][0], stored["offset"][1]),
+        gamma=stored["gamma"],
+    )
+
+
+def parse_model(text: bytes) -> Model:
+    """Read a model file. Raises `ModelError` when it is damaged or of another layout."""
+    try:
+        stored = json.loads(text)
+        if stored["format"] != FORMAT:
+            raise ModelError(
+                f"The model has layout {stored['format']}, this code reads {FORMAT}. Train it again."
+            )
+        return Model(
+            version=stored["version"],
+            parts=tuple(_part(part) for part in stored["parts"]),
+            bias=stored["bias"],
+            speech_bias=stored["speech_bias"],
+            elevated=stored["elevated"],
+            high=stored["high"],
+            speech_floor=stored["speech_floor"],
+            sha256=hashlib.sha256(text).hexdigest(),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"The model file is damaged ({error!r}). Install the package again.") from error
+
+
+@lru_cache(maxsize=1)
+def load_model() -> Model:
+    """Return the model that this package carries."""
+    try:
+        text = resources.files("wasm_detector").joinpath("model.json").read_bytes()
+    except OSError as error:
+        raise ModelError("model.json is missing from the package. Make it with `prelisten train`.") from error
+    return parse_model(text)
+
+
+def detector_id() -> str:
+    """Return the id of the detector that this package carries, such as `wd-0.1.0-1a2b3c4d`."""
+    return load_model().detector
