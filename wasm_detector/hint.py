@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -95,6 +96,7 @@ class Hint:
 
     `spoof_score` is a calibrated probability in [0, 1], higher = more like spoof, `None` = could not tell
     (then `band` is `inconclusive`). `bias` + the sum of the signals' weights is the log-odds of the score.
+    `band_margin` is the distance in log-odds to the nearest edge of a band: within it, rounding explains nothing.
     """
 
     spoof_score: float | None
@@ -105,6 +107,7 @@ class Hint:
     signals: tuple[Signal, ...]
     bias: float
     detector: str
+    band_margin: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready data, the shape that the worker posts to the page and the server stores."""
@@ -117,4 +120,43 @@ class Hint:
             "signals": [signal.to_dict() for signal in self.signals],
             "bias": round(self.bias, 4),
             "detector": self.detector,
+            "band_margin": round(self.band_margin, 4),
         }
+
+
+MAX_CLAIMED_SEGMENTS = 128
+"""The most segments a claim carries, one byte each; of longer ones every n-th, so that the places stay spread."""
+
+NO_SCORE = 255
+"""The byte of a segment that could not be judged."""
+
+
+def _segment_bytes(segments: Sequence[Segment]) -> str:
+    """Return one byte a segment (score times 250) as URL-safe base64 without padding."""
+    step = -(-len(segments) // MAX_CLAIMED_SEGMENTS) or 1
+    scores = (segment.spoof_score for segment in segments[::step])
+    raw = bytes(NO_SCORE if score is None else round(250 * score) for score in scores)
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def claim_of(hint: Hint, exact: Mapping[str, int]) -> dict[str, Any]:
+    """Return the detector's part of a claim (PROTOCOL.md, section 3): what the server will compare.
+
+    `q` is the score in thousandths; `near.seg` the segments, `near.stat` the signals' weights in hundredths;
+    `exact` the integer sums of the samples where the bytes were read directly, else empty.
+    """
+    covered = hint.coverage
+    return {
+        "band": hint.band.value,
+        "q": None if hint.spoof_score is None else round(1000 * hint.spoof_score),
+        "reasons": [reason.code for reason in hint.reasons],
+        "cov": {
+            "analysed_ms": round(1000 * covered.analysed_s),
+            "total_ms": None if covered.total_s is None else round(1000 * covered.total_s),
+        },
+        "exact": dict(exact),
+        "near": {
+            "seg": _segment_bytes(hint.segments),
+            "stat": [round(100 * signal.weight) for signal in hint.signals[:16]],
+        },
+    }

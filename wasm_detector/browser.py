@@ -1,0 +1,138 @@
+"""The only door to Pyodide: JavaScript buffers in, plain dictionaries out. Everything else is ordinary Python."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wasm_detector import VERSION
+from wasm_detector.container import Container, WavLayout, identify
+from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.hint import claim_of
+from wasm_detector.model import detector_id
+from wasm_detector.streaming import Stream
+from wasm_detector.wav import ExactSums, decode_frames
+from wasm_detector.waveform import MAX_RATE, MIN_RATE
+
+MAX_SECONDS = 120.0
+
+
+def _raw(buffer: Any) -> bytes:
+    """Copy a JavaScript ArrayBuffer or typed array (or any Python buffer) into bytes."""
+    return buffer.to_bytes() if hasattr(buffer, "to_bytes") else bytes(memoryview(buffer).cast("B"))
+
+
+def describe() -> dict[str, Any]:
+    """Return what this detector is."""
+    return {"id": detector_id(), "version": VERSION, "max_seconds": MAX_SECONDS}
+
+
+class FileDigest:
+    """SHA-256 of a file fed slice by slice (`crypto.subtle` wants it whole)."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, buffer: Any) -> None:
+        """Add the next slice."""
+        self._digest.update(_raw(buffer))
+
+    def hexdigest(self) -> str:
+        """Return the digest of what was fed so far."""
+        return self._digest.hexdigest()
+
+
+def _reader(found: Container) -> str:
+    """Say who reads the samples: this code (`wav`), the page's decoder (`page`) or nobody (`none`)."""
+    if found.wav is not None and MIN_RATE <= found.wav.sample_rate <= MAX_RATE:
+        return "wav"
+    if found.sample_rate is not None and not MIN_RATE <= found.sample_rate <= MAX_RATE:
+        return "none"
+    return "none" if found.format == "unknown" else "page"
+
+
+def probe(head: Any, size: int) -> dict[str, Any]:
+    """Return what the first bytes (up to 1 MiB) of a file of `size` bytes say, and who can read it.
+
+    `predicted_pcm_bytes` is what decoding the whole to float32 would take, `None` when the file does not say.
+    """
+    found = identify(_raw(head), int(size))
+    layout = found.wav
+    predicted = None
+    if found.duration_s is not None and found.sample_rate:
+        predicted = round(found.duration_s * found.sample_rate) * (found.channels or 2) * 4
+    return {
+        "format": found.format,
+        "codec": found.codec,
+        "sample_rate": found.sample_rate,
+        "channels": found.channels,
+        "duration_s": found.duration_s,
+        "reader": _reader(found),
+        "data_offset": layout.data_offset if layout else None,
+        "n_frames": layout.n_frames if layout else None,
+        "frame_bytes": layout.frame_bytes if layout else None,
+        "sample_format": layout.sample_format if layout else None,
+        "predicted_pcm_bytes": predicted,
+    }
+
+
+def layout_of(probed: Any) -> WavLayout:
+    """Return the layout inside a `probe` result, as it comes back from JavaScript."""
+    plain = probed.to_py() if hasattr(probed, "to_py") else probed
+    return WavLayout(
+        data_offset=int(plain["data_offset"]),
+        n_frames=int(plain["n_frames"]),
+        frame_bytes=int(plain["frame_bytes"]),
+        sample_format=str(plain["sample_format"]),
+        channels=int(plain["channels"]),
+        sample_rate=int(plain["sample_rate"]),
+    )
+
+
+class Analysis:
+    """One recording being listened to. `wav` is the result of `probe` when its reader is `wav`."""
+
+    def __init__(
+        self,
+        sample_rate: float,
+        total_s: float | None = None,
+        max_seconds: float = MAX_SECONDS,
+        wav: Any = None,
+    ) -> None:
+        self._stream = Stream(float(sample_rate), total_s=total_s, max_seconds=float(max_seconds))
+        self._layout = layout_of(wav) if wav is not None else None
+        self._sums = ExactSums()
+
+    def windows(self) -> list[list[int]]:
+        """Return the [start, end) frames to be fed, in order."""
+        return [list(window) for window in self._stream.windows]
+
+    def push(self, buffer: Any, start_frame: int) -> dict[str, float]:
+        """Take mono float32 samples whose first is frame `start_frame`."""
+        return self._push(np.frombuffer(_raw(buffer), np.float32), int(start_frame))
+
+    def push_wav(self, buffer: Any, start_frame: int) -> dict[str, float]:
+        """Take raw bytes of whole frames of a WAV."""
+        if self._layout is None:
+            raise InvalidWaveformError(
+                "Raw bytes need the layout: give Analysis the probe's result as `wav`."
+            )
+        samples, sums = decode_frames(_raw(buffer), self._layout)
+        self._sums += sums
+        return self._push(samples, int(start_frame))
+
+    def _push(self, samples: NDArray[np.float32], start: int) -> dict[str, float]:
+        return {"analysed_s": self._stream.push(samples, start=start)}
+
+    def peek(self) -> dict[str, Any]:
+        """Return the rolling result of what was heard so far."""
+        return self._stream.hint().to_dict()
+
+    def finish(self) -> dict[str, Any]:
+        """Return the result and the detector's part of the claim."""
+        hint = self._stream.finish()
+        exact = self._sums.to_dict() if self._layout else {}
+        return {"result": hint.to_dict(), "claim": claim_of(hint, exact)}
