@@ -1,0 +1,120 @@
+"""A real server on a free port, and a real Chromium that lets nothing out of this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next(
+    filter(
+        None,
+        (
+            os.environ.get("TEST_CHROMIUM"),
+            *map(shutil.which, ("chromium", "chromium-browser", "google-chrome")),
+        ),
+    ),
+    None,
+)
+# Root needs `--no-sandbox`; on a machine without a network the rest keeps Chromium from waiting for one.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+START_S = 60
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Start the Chromium that the task runner found, never one that Playwright would fetch."""
+    assert CHROMIUM, "no Chromium: `python3 build.py test` installs one"
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": CHROMIUM_FLAGS}
+
+
+@dataclass
+class Server:
+    """A running `prelisten serve`: its address, its data folder, and the reviewer's link that it printed."""
+
+    url: str
+    data: Path
+    log: Path
+    process: subprocess.Popen
+
+    @property
+    def review_link(self) -> str:
+        """The link that signs a reviewer in, once."""
+        return re.findall(r"works once: (\S+)", self.log.read_text())[-1]
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_server(data: Path, **settings: str) -> Server:
+    """Start `prelisten serve` and wait until it has printed its links; fails with its log when it dies."""
+    port, log = free_port(), data.parent / f"{data.name}.log"
+    command = [Path(sys.executable).parent / "prelisten", "serve", "--port", str(port), "--data", str(data)]
+    environ = {**os.environ, "PRELISTEN_RATE_LIMIT": "100000/minute"}
+    environ |= {f"PRELISTEN_{name.upper()}": value for name, value in settings.items()}
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environ)
+    server = Server(f"http://127.0.0.1:{port}", data, log, process)
+    for _ in range(START_S * 10):
+        if "works once" in log.read_text():
+            urllib.request.urlopen(f"{server.url}/prelisten/v1/health", timeout=10).close()
+            return server
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.kill()
+    pytest.fail(f"the server did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all browser tests; its log is printed when a test run ends badly."""
+    started = start_server(tmp_path_factory.mktemp("server") / "data")
+    yield started
+    died = started.process.poll()
+    started.stop()
+    assert died is None, f"the server died:\n{started.log.read_text()}"
+
+
+@pytest.fixture(autouse=True)
+def show_server_log(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Add the end of the server's log to a failing test."""
+    yield
+    report = getattr(request.node, "rep_call", None)
+    if report is not None and report.failed and "server" in request.fixturenames:
+        print(request.getfixturevalue("server").log.read_text()[-4000:])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Keep each phase's report on the test, for `show_server_log`."""
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, f"rep_{report.when}", report)
