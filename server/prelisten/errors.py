@@ -57,6 +57,12 @@ class StorageError(PrelistenError):
     http_status = 503
 
 
+class Cancelled(PrelistenError):  # noqa: N818 - an event, not a fault
+    """Work was called off in its middle: the process is to stop, or another one has taken the job over."""
+
+    code = "cancelled"
+
+
 class MediaError(PrelistenError):
     """The file could not be decoded. `state` is the finding's state: `error`, `limit` or `timeout`."""
 

@@ -29,8 +29,8 @@ from sqlalchemy import (
     update,
 )
 
-from prelisten.engine.interface import Cancelled, Database, Handler, HasConnection, Lease, LeaseLost
-from prelisten.errors import StorageError
+from prelisten.engine.interface import Database, Handler, HasConnection, Lease, LeaseLost
+from prelisten.errors import Cancelled, StorageError
 from prelisten.times import UtcDateTime
 
 log = logging.getLogger(__name__)

@@ -10,19 +10,13 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from prelisten.errors import PrelistenError
+from prelisten.errors import Cancelled, PrelistenError
 
 
 class LeaseLost(PrelistenError):  # noqa: N818 - an event, not a fault
     """The job belongs to another worker by now; whatever was found here must not be stored."""
 
     code = "lease_lost"
-
-
-class Cancelled(PrelistenError):  # noqa: N818 - an event, not a fault
-    """The worker was asked to stop, or lost its lease, in the middle of a job."""
-
-    code = "cancelled"
 
 
 class HasConnection(Protocol):

@@ -1,0 +1,115 @@
+"""The decoding child: `python -m prelisten.media.child LIMITS`, the recording on standard input.
+
+It never learns the recording's name or place. It writes the messages of `protocol` to standard output and exits
+with 0 when it could say how it went.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any, BinaryIO
+
+from prelisten.media.limits import DecodeLimits
+from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
+from prelisten.media.readers import Reader, UnreadableError, open_reader
+from prelisten.media.sandbox import die_with_parent, isolate, limit_resources
+from wasm_detector.container import Container, identify
+from wasm_detector.streaming import plan_windows
+
+HEAD_BYTES = 1 << 20
+RECORDING = 0  # standard input
+
+
+def main(arguments: list[str]) -> int:
+    """Give up rights, decode, and say how it went."""
+    request = json.loads(arguments[1])
+    limits = DecodeLimits(**request["limits"])
+    die_with_parent(request["parent"])
+    limit_resources(limits)
+    isolation = isolate()
+    die_with_parent(request["parent"])
+    out = sys.stdout.buffer
+    try:
+        decode(RECORDING, limits, isolation, out)
+    except UnreadableError as error:
+        out.write(pack_json(FAILURE, {"code": error.code}))
+    except MemoryError:
+        out.write(pack_json(FAILURE, {"code": "out_of_memory"}))
+    except BrokenPipeError:
+        os._exit(0)  # The parent has heard enough.
+    out.flush()
+    return 0
+
+
+def decode(descriptor: int, limits: DecodeLimits, isolation: dict[str, bool], out: BinaryIO) -> None:
+    """Write header, blocks and end. Raises `UnreadableError` with a code of `failures`."""
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        raise UnreadableError("empty")
+    container = identify(os.pread(descriptor, HEAD_BYTES, 0), size)
+    reader = open_reader(descriptor, container, lambda rate, channels: check_shape(rate, channels, limits))
+    windows = frame_windows(reader, limits)
+    if sum(end - start for start, end in windows) > limits.max_output_samples:
+        raise UnreadableError("too_long")
+    out.write(pack_json(HEADER, {**describe(container, reader), "isolation": isolation}))
+    for start, samples in reader.blocks(windows):
+        out.write(pack_block(start, samples.tobytes()))
+    out.write(pack_json(END, ending(reader)))
+
+
+def check_shape(sample_rate: float, channels: int, limits: DecodeLimits) -> None:
+    """Refuse impossible rates and channels before anything is decoded. Raises `UnreadableError`."""
+    if not limits.min_rate_hz <= sample_rate <= limits.max_rate_hz:
+        raise UnreadableError("rate_out_of_range")
+    if not 1 <= channels <= limits.max_channels:
+        raise UnreadableError("too_many_channels")
+
+
+def frame_windows(reader: Reader, limits: DecodeLimits) -> list[tuple[int, int]]:
+    """Return the detector's plan in frames.
+
+    A recording that is heard whole is read to its real end, up to the most that is heard: its header may lie.
+    """
+    rate, total_s = reader.sample_rate, length_s(reader)
+    if total_s is None or total_s <= limits.max_seconds:
+        return [(0, round(limits.max_seconds * rate))]
+    return [
+        (round(start * rate), round(end * rate)) for start, end in plan_windows(total_s, limits.max_seconds)
+    ]
+
+
+def length_s(reader: Reader) -> float | None:
+    """Return the recording's length in seconds as far as known."""
+    return None if reader.n_frames is None else reader.n_frames / reader.sample_rate
+
+
+def describe(container: Container, reader: Reader) -> dict[str, Any]:
+    """Return what is known before decoding; texts that the file itself brings are cut short."""
+    return {
+        "format": container.format,
+        "codec": reader.codec,
+        "sample_rate": reader.sample_rate,
+        "channels": reader.channels,
+        "total_s": length_s(reader),
+        "claimed_s": reader.claimed_s if reader.claimed_s and math.isfinite(reader.claimed_s) else None,
+        "encoder": None if container.encoder is None else container.encoder[:200],
+        "tags": [tag[:100] for tag in container.tags[:16]],
+        "has_c2pa": container.has_c2pa,
+    }
+
+
+def ending(reader: Reader) -> dict[str, Any]:
+    """Return what is known only after decoding."""
+    return {
+        "end_frame": reader.end_frame,
+        "is_longer": reader.is_longer,
+        "damaged": reader.damaged,
+        "exact": reader.exact,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,313 @@
+"""Listen to a file: start the decoding child, check what it says, and hand its samples on as they come.
+
+The parent never reads the file itself, holds a few seconds of samples at most, and kills by its own clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prelisten.config import Config
+from prelisten.errors import Cancelled, MediaError, StorageError
+from prelisten.media.failures import media_error
+from prelisten.media.limits import DecodeLimits
+from prelisten.media.protocol import (
+    BLOCK,
+    END,
+    FAILURE,
+    HEADER,
+    MAX_BLOCK_BYTES,
+    MAX_JSON_BYTES,
+    PREFIX,
+    START,
+)
+from wasm_detector.hint import Reason
+
+PIPE_BYTES = 1 << 20
+MAX_STDERR_BYTES = 8_000
+TICK_S = 0.1
+# A header may promise a little more than the encoder wrote (padding, rounding).
+TRUNCATION_TOLERANCE_S = 0.25
+# What the environment passes on: where the libraries are, never a secret.
+PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
+
+Mono = NDArray[np.float32]
+ShortText = Annotated[str, Field(max_length=200)]
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Said = TypeVar("Said", bound=_Said)
+
+
+class Facts(_Said):
+    """What the child says before it decodes. `claimed_s` is what the header says, `total_s` what is there."""
+
+    format: ShortText
+    codec: ShortText
+    sample_rate: float = Field(ge=4_000, le=192_000)
+    channels: int = Field(ge=1, le=64)
+    total_s: Seconds | None
+    claimed_s: Seconds | None
+    encoder: ShortText | None
+    tags: list[ShortText] = Field(max_length=16)
+    has_c2pa: bool
+    isolation: dict[ShortText, bool]
+
+
+class Ending(_Said):
+    """What the child says after it has decoded."""
+
+    end_frame: Annotated[int, Field(ge=0)] | None = None
+    is_longer: bool = False
+    damaged: Annotated[int, Field(ge=0)] = 0
+    exact: Annotated[dict[ShortText, int], Field(max_length=16)] = {}
+
+
+@dataclass
+class Recording:
+    """A recording that is being listened to. Read `blocks` once, to the end; then the other words are final.
+
+    `cut_short` is the code of the limit that ended the decoding early, with some of the recording heard.
+    """
+
+    facts: Facts
+    _child: _Child
+    ending: Ending | None = None
+    cut_short: str | None = None
+    n_samples: int = 0
+
+    @property
+    def sample_rate(self) -> float:
+        """Hz, the recording's own."""
+        return self.facts.sample_rate
+
+    @property
+    def total_s(self) -> float | None:
+        """Length in seconds, `None` when it is not known before decoding."""
+        return self.facts.total_s
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """What the file says about itself: hearsay, as plain data."""
+        return self.facts.model_dump()
+
+    @property
+    def exact(self) -> dict[str, int]:
+        """Integer sums over the PCM, where this code read the PCM itself; else empty."""
+        return self.ending.exact if self.ending else {}
+
+    def blocks(self) -> Iterator[tuple[int, Mono]]:
+        """Yield (first frame, mono float32 samples at the recording's own rate), in order.
+
+        Raises `MediaError` when the decoder fails before the first sample; after that a failure ends the
+        blocks and `cut_short` names it.
+        """
+        try:
+            for kind, payload in self._child.messages():
+                if kind == BLOCK:
+                    start, samples = self._block(payload)
+                    self.n_samples += samples.size
+                    yield start, samples
+                elif kind == END:
+                    self.ending = _parse(Ending, payload)
+                    return
+                else:
+                    raise media_error(_code_of(payload) if kind == FAILURE else "decoder_failed")
+        except MediaError as error:
+            if not self.n_samples:
+                raise
+            self.cut_short = error.code
+
+    def _block(self, payload: bytes) -> tuple[int, Mono]:
+        (start,) = START.unpack_from(payload)
+        size = len(payload) - START.size
+        if size % 4 or self.n_samples + size // 4 > self._child.limits.max_output_samples:
+            raise media_error("decoder_failed")
+        return start, np.frombuffer(payload, dtype="<f4", offset=START.size)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a part of what the file holds, or says that it holds, was not heard."""
+        return bool(self.notes)
+
+    @property
+    def notes(self) -> tuple[Reason, ...]:
+        """Reasons without weight: what was missing, damaged or cut short."""
+        ending, notes = self.ending or Ending(), []
+        heard_s = None if ending.end_frame is None else ending.end_frame / self.sample_rate
+        claimed_s = self.facts.claimed_s
+        if heard_s is not None and claimed_s is not None and heard_s < claimed_s - TRUNCATION_TOLERANCE_S:
+            params = {"found_s": round(heard_s, 1), "claimed_s": round(claimed_s, 1)}
+            notes.append(Reason("TRUNCATED", params=params))
+        if ending.is_longer:
+            notes.append(Reason("LENGTH_MISSTATED"))
+        if ending.damaged:
+            notes.append(Reason("DAMAGED", params={"places": ending.damaged}))
+        if self.cut_short:
+            notes.append(Reason("DECODE_LIMIT", params={"code": self.cut_short}))
+        return tuple(notes)
+
+
+@contextlib.contextmanager
+def listen(
+    path: Path, config: Config | None = None, *, cancelled: threading.Event | None = None
+) -> Iterator[Recording]:
+    """Open a recording for listening; its decoder ends with the `with` block.
+
+    Raises `MediaError` (with code, state and advice) when it cannot be heard at all, `StorageError` when the
+    file itself cannot be opened, `Cancelled` when the event is set meanwhile.
+    """
+    limits = DecodeLimits.from_config(config) if config else DecodeLimits()
+    try:
+        with Path(path).open("rb") as file:
+            child = _Child(file, limits, cancelled or threading.Event())
+    except OSError as error:
+        raise StorageError(f"The recording cannot be opened, or no decoder be started ({error}).") from error
+    try:
+        yield Recording(_header(child), child)
+    finally:
+        child.kill()
+
+
+def _header(child: _Child) -> Facts:
+    kind, payload = next(child.messages(), (FAILURE, b"{}"))
+    if kind == HEADER:
+        return _parse(Facts, payload)
+    raise media_error(_code_of(payload) if kind == FAILURE else "decoder_failed")
+
+
+def _parse(kind: type[Said], payload: bytes) -> Said:
+    """Check what the child said: it read a stranger's bytes, and may say anything by now."""
+    try:
+        return kind.model_validate_json(payload)
+    except ValidationError as error:
+        raise media_error("decoder_failed") from error
+
+
+def _code_of(payload: bytes) -> str:
+    try:
+        return str(json.loads(payload)["code"])
+    except (ValueError, TypeError, KeyError):
+        return "decoder_failed"
+
+
+class _Child:
+    """The process, its two pipes and its clock. Only waiting for the child counts as decoding time."""
+
+    def __init__(self, file: IO[bytes], limits: DecodeLimits, cancelled: threading.Event) -> None:
+        self.limits = limits
+        self._cancelled = cancelled
+        self._left_s = limits.timeout_s
+        self._stderr = bytearray()
+        self._buffer = bytearray()
+        request = json.dumps({"limits": limits.to_dict(), "parent": os.getpid()})
+        # `-P`: the working folder must not lend a module.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "prelisten.media.child", request],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_environment(),
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._selector = selectors.DefaultSelector()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                self._selector.register(pipe, selectors.EVENT_READ)
+
+    def messages(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (kind, payload). Raises `MediaError` on the clock, a crash or nonsense; `Cancelled`."""
+        while True:
+            self._fill(PREFIX.size)
+            kind, size = PREFIX.unpack_from(self._buffer)
+            is_block = kind == BLOCK
+            if (
+                not (START.size if is_block else 2)
+                <= size
+                <= (MAX_BLOCK_BYTES if is_block else MAX_JSON_BYTES)
+            ):
+                raise media_error("decoder_failed")
+            self._fill(PREFIX.size + size)
+            payload = bytes(self._buffer[PREFIX.size : PREFIX.size + size])
+            del self._buffer[: PREFIX.size + size]
+            yield kind, payload
+
+    def _fill(self, size: int) -> None:
+        """Read until the buffer holds `size` bytes."""
+        stdout = self._process.stdout
+        while len(self._buffer) < size:
+            if self._cancelled.is_set():
+                raise Cancelled("Listening was called off.")
+            began = time.monotonic()
+            ready = self._selector.select(min(TICK_S, max(self._left_s, 0)))
+            self._left_s -= time.monotonic() - began
+            if not ready and self._left_s <= 0:
+                raise media_error("decode_timeout")
+            for key, _ in ready:
+                data = os.read(key.fd, PIPE_BYTES)
+                if key.fileobj is not stdout:
+                    self._hear_complaint(key.fileobj, data)
+                elif data:
+                    self._buffer += data
+                else:
+                    raise media_error(self._how_it_died())
+
+    def _hear_complaint(self, pipe: Any, data: bytes) -> None:
+        """Keep the first lines of standard error; read the rest away, so that the child cannot block on it."""
+        self._stderr += data[: MAX_STDERR_BYTES - len(self._stderr)]
+        if not data:
+            self._selector.unregister(pipe)
+
+    def _how_it_died(self) -> str:
+        """Return the failure's code for a child that ended without a word."""
+        try:
+            status = self._process.wait(timeout=max(self._left_s, TICK_S))
+        except subprocess.TimeoutExpired:
+            return "decode_timeout"
+        if status == -signal.SIGXCPU:
+            return "decode_timeout"
+        # A library that gets no memory says so in many ways, or is killed for it.
+        words = bytes(self._stderr).lower()
+        if any(
+            hint in words
+            for hint in (b"memoryerror", b"failed to map segment", b"cannot allocate", b"bad_alloc")
+        ):
+            return "out_of_memory"
+        return "decoder_failed"
+
+    def kill(self) -> None:
+        """End the child and all that it may have started."""
+        if self._process.returncode is None:  # Not reaped yet, so the number is still its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._selector.close()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**passed_on, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
