@@ -22,6 +22,7 @@ _NOTHING, _LIMIT = FindingState.NOT_APPLICABLE, FindingState.LIMIT
 FAILURES: dict[str, Failure] = {
     "empty": Failure(_NOTHING, "The file is empty. Choose another file."),
     "not_audio": Failure(_NOTHING, f"The file is not a recording that can be read here. Send {FORMATS}."),
+    "no_samples": Failure(_NOTHING, "The recording holds no sound at all. Record or export it again."),
     "no_sound_track": Failure(_NOTHING, "The video has no sound track. Send one with sound, or a recording."),
     "codec_not_supported": Failure(
         FindingState.ERROR, f"The sound is stored in a way that cannot be read here. Send {FORMATS}."

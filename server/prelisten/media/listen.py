@@ -103,7 +103,9 @@ class Recording:
 
     @property
     def total_s(self) -> float | None:
-        """Length in seconds, `None` when it is not known before decoding."""
+        """Length in seconds, `None` while it is not known; once the end was heard, where that was."""
+        if self.ending and self.ending.end_frame is not None:
+            return self.ending.end_frame / self.sample_rate
         return self.facts.total_s
 
     @property

@@ -41,7 +41,9 @@ class Evidence:
     """What exactly was scored. `pcm_sha256` names the blob (float32 WAV), `None` when nothing was decoded.
 
     `hint` is the server's own `Hint.to_dict()`; `analysed_s` and `total_s` are seconds, `None` = not known;
-    `container` holds what the file says about itself (format, codec, encoder, ...), which is hearsay.
+    `container` holds what the file says about itself (format, codec, encoder, ...), which is hearsay. `pieces`
+    are the stretches of the recording, in its own seconds, that stand one after the other in the PCM: of a long
+    recording only windows are heard, and a mark at 95 s may lie at 15 s of the PCM.
     """
 
     pcm_sha256: str | None = None
@@ -49,6 +51,7 @@ class Evidence:
     analysed_s: float | None = None
     total_s: float | None = None
     container: Mapping[str, Any] = field(default_factory=dict)
+    pieces: tuple[tuple[float, float], ...] = ()
 
 
 class Transaction(Protocol):

@@ -98,7 +98,8 @@ def finding_from_row(row: Row) -> Finding:
 
 def evidence_from_row(row: Row) -> Evidence:
     """Return the evidence of a row."""
-    return Evidence(**{name: row[name] for name in Evidence.__slots__})
+    fields = {name: row[name] for name in Evidence.__slots__}
+    return Evidence(**{**fields, "pieces": tuple((start, end) for start, end in row["pieces"])})
 
 
 def decision_to_row(submission_id: str, decision: Decision) -> dict[str, Any]:

@@ -82,6 +82,7 @@ evidence = Table(
     Column("analysed_s", Float),
     Column("total_s", Float),
     Column("container", JSON, nullable=False),
+    Column("pieces", JSON, nullable=False),
 )
 
 decisions = Table(

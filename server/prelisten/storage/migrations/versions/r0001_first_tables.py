@@ -86,6 +86,7 @@ def _make_results() -> None:
         sa.Column("analysed_s", sa.Float),
         sa.Column("total_s", sa.Float),
         sa.Column("container", sa.JSON, nullable=False),
+        sa.Column("pieces", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("submission_id", name="pk_evidence"),
     )
     op.create_table(

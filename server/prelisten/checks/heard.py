@@ -1,0 +1,93 @@
+"""One pass over a recording: the detector listens, the scored samples are kept, and both are what checks get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prelisten.checks.pcm import PcmFile
+from prelisten.errors import MediaError
+from prelisten.media.failures import FAILURES, media_error
+from prelisten.media.listen import Recording
+from prelisten.records import FindingState
+from prelisten.storage.blobs import Blobs
+from prelisten.storage.interface import Evidence
+from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.hint import Hint, Reason
+from wasm_detector.streaming import Stream
+from wasm_detector.waveform import admit
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the server heard, or why it heard nothing.
+
+    `hint` is `None` when nothing was heard; `state` and `notes` then say why. `notes` also say what was missing
+    of a recording that was heard in part. `claim` is what a verified token claims, `None` without one.
+    """
+
+    state: FindingState
+    hint: Hint | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    exact: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[Reason, ...] = ()
+    claim: Mapping[str, Any] | None = None
+
+
+def hear(
+    recording: Recording, blobs: Blobs, *, max_seconds: float, claim: Mapping[str, Any] | None = None
+) -> Heard:
+    """Listen to the whole recording once, block by block.
+
+    Raises `MediaError` when not a single sample came, `StorageError` when the samples cannot be kept.
+    """
+    with blobs.new_file() as path:
+        stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds)
+        pieces: list[tuple[float, float]] = []
+        with PcmFile(path, recording.sample_rate) as pcm:
+            for start, samples in recording.blocks():
+                stream.push(samples, start=start)
+                pcm.write(admit(samples, recording.sample_rate).samples)
+                _extend(pieces, start / recording.sample_rate, (start + samples.size) / recording.sample_rate)
+        hint = _finish(stream, recording)
+        pcm_sha256 = blobs.put_hashed(path)
+    evidence = Evidence(
+        pcm_sha256=pcm_sha256,
+        hint=hint.to_dict(),
+        analysed_s=hint.coverage.analysed_s,
+        total_s=hint.coverage.total_s,
+        container=recording.container,
+        pieces=tuple(pieces),
+    )
+    return Heard(_state(recording), hint, evidence, recording.exact, recording.notes, claim)
+
+
+def not_heard(error: MediaError) -> Heard:
+    """Return what checks get of a recording that could not be decoded at all."""
+    return Heard(FindingState(error.state), notes=(Reason(error.code.upper()),))
+
+
+def _extend(pieces: list[tuple[float, float]], start_s: float, end_s: float) -> None:
+    """Add a stretch; what follows without a gap belongs to the piece before."""
+    if pieces and abs(pieces[-1][1] - start_s) < 1e-9:
+        pieces[-1] = (pieces[-1][0], end_s)
+    else:
+        pieces.append((start_s, end_s))
+
+
+def _finish(stream: Stream, recording: Recording) -> Hint:
+    # Now the real length is known; before, there was only the header's word.
+    stream.total_s = recording.total_s
+    try:
+        return stream.finish()
+    except InvalidWaveformError as error:
+        raise media_error("no_samples") from error
+
+
+def _state(recording: Recording) -> FindingState:
+    """Return how listening ended; a limit that was met on the way is a limit, not a failure to hear anything."""
+    if recording.cut_short is None:
+        return FindingState.DONE
+    of_code = FAILURES[recording.cut_short].state
+    return FindingState.ERROR if of_code is FindingState.ERROR else FindingState.LIMIT
