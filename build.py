@@ -188,7 +188,7 @@ def bench(arguments: argparse.Namespace) -> None:
     install({"test", "train"})
     bundle()
     env = os.environ | {"TEST_CHROMIUM": find_browser()}
-    run([PYTHON, "tests/bench/bench_browser.py", *arguments.rest], env=env)
+    run([PYTHON, "-m", "tests.bench.bench_browser", *arguments.rest], env=env)
 
 
 def main() -> int:

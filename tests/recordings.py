@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import av
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
@@ -50,3 +51,39 @@ def encoded(
 def wav_bytes(samples: NDArray[np.float32], rate: int = RATE) -> bytes:
     """Return the samples as a WAV file of 16 bits."""
     return encoded(samples, file_format="WAV", subtype="PCM_16", rate=rate)
+
+
+def encoded_by_av(samples: NDArray[np.float32], *, container: str, codec: str, rate: int = RATE) -> bytes:
+    """Return the samples as a file that FFmpeg writes (`ipod` + `aac` is M4A, `webm` + `libopus`, ...).
+
+    Opus knows five rates only; others are resampled to 48 kHz.
+    """
+    out_rate = rate if codec != "libopus" or rate in (8_000, 12_000, 16_000, 24_000, 48_000) else 48_000
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as target:
+        stream = target.add_stream(codec, rate=out_rate, layout="mono")
+        stream.bit_rate = 64_000
+        frame = av.AudioFrame.from_ndarray(samples[None, :].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(
+            format=stream.codec_context.format,
+            layout="mono",
+            rate=out_rate,
+            frame_size=stream.frame_size or None,
+        )
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            target.mux(stream.encode(piece))
+        target.mux(stream.encode(None))
+    return file.getvalue()
+
+
+FORMATS = {
+    "wav": lambda samples, rate: wav_bytes(samples, rate),
+    "flac": lambda samples, rate: encoded(samples, file_format="FLAC", subtype="PCM_16", rate=rate),
+    "mp3": lambda samples, rate: encoded(samples, file_format="MP3", rate=rate),
+    "ogg": lambda samples, rate: encoded(samples, file_format="OGG", subtype="VORBIS", rate=rate),
+    "m4a": lambda samples, rate: encoded_by_av(samples, container="ipod", codec="aac", rate=rate),
+    "opus": lambda samples, rate: encoded_by_av(samples, container="ogg", codec="libopus", rate=rate),
+    "webm": lambda samples, rate: encoded_by_av(samples, container="webm", codec="libopus", rate=rate),
+}
+"""File-name ending -> what writes such a file from mono samples and a rate."""
