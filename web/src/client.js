@@ -1,0 +1,213 @@
+// @ts-check
+// The page's side of the worker: one worker for all elements of a page, started on intent, watched, restarted.
+import { decode, monoSlice } from "./decode.js";
+import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
+
+export { ScreeningError } from "./protocol.js";
+export { Session } from "./session.js";
+
+/** @typedef {import("./protocol.js").FromPage} FromPage */
+/** @typedef {import("./protocol.js").FromWorker} FromWorker */
+/** @typedef {import("./protocol.js").Outcome} Outcome */
+/** @typedef {import("./protocol.js").Progress} Progress */
+
+// Silence of a worker that has work: a hung decoder or a stalled download. Every piece of work says more sooner.
+const SILENCE_MS = 45_000;
+
+/**
+ * @typedef {{maxSeconds: number, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
+ * @typedef {{file: File, options: Options, buffer: AudioBuffer | null,
+ *   resolve: (outcome: Outcome) => void, reject: (error: Error) => void}} Job
+ */
+
+/** Screens recordings in a worker. */
+export class Client {
+  /** @type {Worker | null} */
+  #worker = null;
+  /** @type {Map<number, Job>} */
+  #jobs = new Map();
+  #lastJob = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #watchdog;
+
+  /** @param {URL} script the worker's address, on the page's own origin */
+  constructor(script) {
+    this.script = script;
+  }
+
+  /** Start loading the runtime: a person seems about to choose a file. Never throws. */
+  warm() {
+    try {
+      this.#post({ kind: Ask.LOAD });
+    } catch {
+      // `screen` will meet the same and say it.
+    }
+  }
+
+  /**
+   * Screen one recording. Nothing about it leaves the browser.
+   * A worker that died of another page's trouble gets one new start.
+   * @param {File} file
+   * @param {Options} options
+   * @returns {Promise<Outcome>}
+   * @throws {ScreeningError}
+   */
+  async screen(file, options) {
+    try {
+      return await this.#screenOnce(file, options);
+    } catch (error) {
+      if (!(error instanceof ScreeningError) || error.code !== Code.CRASHED) throw error;
+      return this.#screenOnce(file, options);
+    }
+  }
+
+  /**
+   * @param {File} file
+   * @param {Options} options
+   * @returns {Promise<Outcome>}
+   */
+  #screenOnce(file, options) {
+    const id = (this.#lastJob += 1);
+    return new Promise((resolve, reject) => {
+      const cancel = () => {
+        this.#settle(id)?.reject(new ScreeningError(Code.CANCELLED));
+        this.#worker?.postMessage({ kind: Ask.CANCEL, job: id });
+      };
+      if (options.signal?.aborted) return reject(new ScreeningError(Code.CANCELLED));
+      options.signal?.addEventListener("abort", cancel, { once: true });
+      this.#jobs.set(id, { file, options, buffer: null, resolve, reject });
+      try {
+        this.#post({ kind: Ask.SCREEN, job: id, file, maxSeconds: options.maxSeconds });
+      } catch (error) {
+        this.#settle(id)?.reject(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+  }
+
+  /**
+   * @param {FromPage} message
+   * @param {Transferable[]} [transfer]
+   */
+  #post(message, transfer = []) {
+    this.#worker ??= this.#spawn();
+    this.#worker.postMessage(message, transfer);
+    this.#watch();
+  }
+
+  #spawn() {
+    let worker;
+    try {
+      worker = new Worker(this.script, { type: "module", name: "prelisten" });
+    } catch (error) {
+      throw new ScreeningError(Code.UNSUPPORTED, String(error)); // Another origin, or no module workers.
+    }
+    worker.addEventListener("message", ({ data }) => this.#receive(data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      // A script that could not even be fetched gives an event without a message.
+      this.#bury(event.message ? Code.CRASHED : Code.LOAD, event.message || "the worker could not be loaded");
+    });
+    worker.addEventListener("messageerror", () => this.#bury(Code.CRASHED, "an unreadable message"));
+    return worker;
+  }
+
+  /**
+   * End the worker and everything it was doing; the next job starts a new one.
+   * @param {string} code
+   * @param {string} message
+   */
+  #bury(code, message) {
+    this.#worker?.terminate();
+    this.#worker = null;
+    clearTimeout(this.#watchdog);
+    for (const id of [...this.#jobs.keys()]) this.#settle(id)?.reject(new ScreeningError(code, message));
+  }
+
+  #watch() {
+    clearTimeout(this.#watchdog);
+    if (!this.#jobs.size) return;
+    this.#watchdog = setTimeout(() => this.#bury(Code.TIMEOUT, "the worker fell silent"), SILENCE_MS);
+  }
+
+  /**
+   * @param {number} id
+   * @returns {Job | undefined} the job, which is over now
+   */
+  #settle(id) {
+    const job = this.#jobs.get(id);
+    this.#jobs.delete(id);
+    this.#watch();
+    return job;
+  }
+
+  /** @param {FromWorker} message */
+  #receive(message) {
+    this.#watch();
+    if (message.kind === Tell.LOADING) return this.#loading(message.loaded, message.total);
+    if (message.kind === Tell.READY) return undefined;
+    if (message.kind === Tell.FAILED) return this.#failed(message);
+    const job = this.#jobs.get(message.job);
+    if (!job) return undefined; // Cancelled meanwhile.
+    if (message.kind === Tell.PROGRESS) return job.options.onProgress?.(message.progress);
+    if (message.kind === Tell.DECODE) return this.#decode(message.job, job, message.probe);
+    if (message.kind === Tell.WANT) return this.#send(message.job, job, message.start, message.end);
+    return this.#settle(message.job)?.resolve(message.outcome);
+  }
+
+  /**
+   * @param {number} loaded
+   * @param {number} total
+   */
+  #loading(loaded, total) {
+    for (const { options } of this.#jobs.values()) {
+      options.onProgress?.({ phase: "loading", fraction: loaded / total, loaded, total });
+    }
+  }
+
+  /** @param {{job: number | null, code: string, message: string}} failure */
+  #failed({ job, code, message }) {
+    // A failure of warming up belongs to no job: a job that comes starts the load again.
+    if (job !== null) this.#settle(job)?.reject(new ScreeningError(code, message));
+  }
+
+  /**
+   * @param {number} id
+   * @param {Job} job
+   * @param {import("./protocol.js").Probe} probe
+   */
+  async #decode(id, job, probe) {
+    try {
+      job.buffer = await decode(job.file, probe);
+      const { length: frames, sampleRate } = job.buffer;
+      if (this.#jobs.has(id)) this.#post({ kind: Ask.DECODED, job: id, frames, sampleRate });
+    } catch (error) {
+      if (this.#jobs.has(id)) this.#post({ kind: Ask.UNDECODABLE, job: id, ...errorData(error) });
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {Job} job
+   * @param {number} start
+   * @param {number} end
+   */
+  #send(id, job, start, end) {
+    if (!job.buffer) return;
+    const samples = monoSlice(job.buffer, start, end);
+    this.#post({ kind: Ask.SAMPLES, job: id, start, samples }, [samples.buffer]);
+  }
+}
+
+/** @type {Map<string, Client>} */
+const shared = new Map();
+
+/**
+ * @param {URL} bundle the hash-named folder that the worker lies in
+ * @returns {Client} the one client of this page
+ */
+export function sharedClient(bundle) {
+  const script = new URL("worker.js", bundle);
+  const found = shared.get(script.href) ?? new Client(script);
+  shared.set(script.href, found);
+  return found;
+}

@@ -1,0 +1,31 @@
+// @ts-check
+// The script that a page includes: defines the element and, with data-enhance, wraps the inputs that it names.
+import { PrelistenCheck } from "./element.js";
+
+export { PrelistenCheck };
+
+const TAG = "prelisten-check";
+
+// Two copies of the script on one page, or a bundler's copy beside ours: the first one stays.
+if (!customElements.get(TAG)) customElements.define(TAG, PrelistenCheck);
+
+/** Wrap every input that a `<script data-enhance="selector">` of this very script names. */
+function enhance() {
+  for (const script of /** @type {NodeListOf<HTMLScriptElement>} */ (document.querySelectorAll("script[data-enhance]"))) {
+    if (script.src === import.meta.url) document.querySelectorAll(script.dataset.enhance ?? "").forEach(wrap);
+  }
+}
+
+/** @param {Element} input */
+function wrap(input) {
+  if (!(input instanceof HTMLInputElement) || input.type !== "file" || input.closest(TAG)) return;
+  const element = document.createElement(TAG);
+  for (const name of ["action", "session"]) {
+    const value = input.dataset[name];
+    if (value) element.setAttribute(name, value);
+  }
+  input.replaceWith(element);
+  element.append(input);
+}
+
+enhance();

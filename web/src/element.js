@@ -1,0 +1,427 @@
+// @ts-check
+// <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
+import { LitElement, html, nothing, svg } from "lit";
+import { DETECTOR, EARLY, HERE, loadParts } from "./bundle.js";
+import { joinHold } from "./hold.js";
+import { adoptButtonStyles, nameInput } from "./input.js";
+import { styles } from "./styles.js";
+
+/** @typedef {import("./protocol.js").Outcome} Outcome */
+/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./bundle.js").Parts} Parts */
+/**
+ * @typedef {"idle"|"loading"|"reading"|"analysing"|"done"|"sealing"|"unsupported"|"error"|"offline"|"cancelled"
+ *   |"stale"|"timeout"} State
+ */
+
+const WAIT_MS = 15_000; // The longest that a submit is ever held.
+const MAX_SECONDS = 120;
+const PROGRESS_EVERY_MS = 250;
+const BUSY = new Set(["loading", "reading", "analysing"]);
+const SHOWS = ["nothing", "band", "score"];
+
+/** What a failure's code means for the person; any other code is an `error`. @type {Record<string, State>} */
+const STATE_OF_CODE = {
+  cancelled: "cancelled",
+  empty_file: "unsupported",
+  invalid_waveform: "unsupported",
+  offline: "offline",
+  stale: "stale",
+  timeout: "timeout",
+  too_large_to_decode: "unsupported",
+  undecodable: "unsupported",
+  unreadable_container: "unsupported",
+  unsupported: "unsupported",
+};
+
+export class PrelistenCheck extends LitElement {
+  static formAssociated = true;
+  static styles = styles;
+  static properties = {
+    action: { type: String },
+    disabled: { type: Boolean, reflect: true },
+    endpoint: { type: String },
+    maxSeconds: { type: Number, attribute: "max-seconds" },
+    name: { type: String },
+    session: { type: String },
+    show: { type: String },
+    state: { type: String, reflect: true },
+    theme: { type: String, reflect: true },
+    wait: { type: Number },
+  };
+
+  #internals = this.attachInternals();
+  /** @type {HTMLInputElement | null} */
+  #input = null;
+  /** @type {Parts | null} */
+  #parts = null;
+  /** @type {import("./session.js").Session | null} */
+  #session = null;
+  /** @type {AbortController | null} */
+  #controller = null;
+  /** @type {Promise<void>} */
+  #running = Promise.resolve();
+  /** @type {Outcome | null} */
+  #outcome = null;
+  /** @type {Progress | null} */
+  #progress = null;
+  #progressAt = 0;
+  #announced = 0;
+  #announcement = "";
+  #code = "";
+  #token = "";
+  #formDisabled = false;
+  #leave = () => {};
+
+  constructor() {
+    super();
+    this.action = "voice-upload";
+    this.disabled = false;
+    /** @type {string | null} */
+    this.endpoint = null;
+    this.maxSeconds = MAX_SECONDS;
+    /** @type {string | null} */
+    this.name = null;
+    /** @type {string | null} */
+    this.session = null;
+    this.show = "band";
+    /** @type {State} */
+    this.state = "idle";
+    this.theme = "auto";
+    this.wait = WAIT_MS;
+    for (const intent of ["focusin", "pointerenter", "dragenter"]) {
+      this.addEventListener(intent, () => this.#warm(), { passive: true });
+    }
+    this.addEventListener("change", (event) => event.target === this.#input && this.check());
+    // A <label> around the element names the element: hand its click on to the input.
+    this.addEventListener("click", (event) => event.composedPath()[0] === this && this.#input?.click());
+  }
+
+  connectedCallback() {
+    super.connectedCallback();
+    adoptButtonStyles(this.getRootNode());
+    window.addEventListener("online", this.#online);
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    window.removeEventListener("online", this.#online);
+    this.#controller?.abort();
+  }
+
+  /** The wrapped native input. */
+  get input() {
+    return this.#input;
+  }
+
+  /** The chosen file. */
+  get file() {
+    return this.#input?.files?.[0] ?? null;
+  }
+
+  get form() {
+    return this.#internals.form;
+  }
+
+  /** What the detector said, or null. */
+  get result() {
+    return this.#outcome?.result ?? null;
+  }
+
+  /** The sealed token of this file, or "". */
+  get value() {
+    return this.#token;
+  }
+
+  /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
+  async check() {
+    this.#forget();
+    const file = this.file;
+    if (!file || this.#isOff() || !this.#emit("start", {}, true)) return this.#enter("idle");
+    const controller = new AbortController();
+    this.#controller = controller;
+    this.#running = this.#run(file, controller.signal);
+    return this.#running;
+  }
+
+  /** Stop analysing. The form can still be sent. */
+  cancel() {
+    if (!BUSY.has(this.state)) return;
+    this.#controller?.abort();
+    this.#fail("cancelled");
+  }
+
+  /** Forget the result, as after a form's reset. */
+  reset() {
+    this.#forget();
+    this.#enter("idle");
+  }
+
+  /** @param {HTMLFormElement | null} form */
+  formAssociatedCallback(form) {
+    this.#leave();
+    if (!form) return;
+    this.#leave = joinHold(form, {
+      wait: this.#waitMs(),
+      needsHold: () => !this.#isOff() && (BUSY.has(this.state) || this.state === "done"),
+      prepare: (signal) => this.#prepare(signal),
+    });
+  }
+
+  /** @param {boolean} disabled by a fieldset */
+  formDisabledCallback(disabled) {
+    this.#formDisabled = disabled;
+    if (disabled) this.reset();
+  }
+
+  formResetCallback() {
+    this.reset();
+  }
+
+  /** A restored form has no token: it was for one submission. */
+  formStateRestoreCallback() {}
+
+  #isOff() {
+    return this.disabled || this.#formDisabled;
+  }
+
+  #waitMs() {
+    return Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS));
+  }
+
+  #online = () => {
+    if (this.state === "offline") this.check();
+  };
+
+  /** Load the lazy parts: someone means to choose a file. Failing is for `check` to say. */
+  async #warm() {
+    if (this.#isOff()) return;
+    try {
+      const { client } = await this.#load();
+      client.warm();
+      await this.#session?.challenge();
+    } catch {
+      // Tried again when there is a file.
+    }
+  }
+
+  async #load() {
+    const parts = await loadParts();
+    const endpoint = this.endpoint ? new URL(`${this.endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
+    this.#session ??= new parts.Session(endpoint, { action: this.action, session: this.session });
+    if (!this.#parts) {
+      this.#parts = parts;
+      parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
+      this.requestUpdate();
+    }
+    return parts;
+  }
+
+  /**
+   * @param {File} file
+   * @param {AbortSignal} signal
+   */
+  async #run(file, signal) {
+    this.#enter("loading");
+    try {
+      const { client } = await this.#load();
+      this.#session?.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
+      this.#say("ui.announce.start");
+      const options = { maxSeconds: this.#seconds(), signal, onProgress: this.#onProgress };
+      const outcome = await client.screen(file, options);
+      if (!signal.aborted) this.#finish(outcome);
+    } catch (error) {
+      const { code = "load_failed", message } = /** @type {{code?: string, message?: string}} */ (error);
+      if (!signal.aborted) this.#fail(code === "load_failed" && !navigator.onLine ? "offline" : code, message);
+    }
+  }
+
+  #seconds() {
+    return Math.min(this.maxSeconds || MAX_SECONDS, this.#session?.ui.max_seconds ?? Infinity);
+  }
+
+  /** @param {Progress} progress */
+  #onProgress = (progress) => {
+    const now = performance.now();
+    this.#progress = progress;
+    if (progress.phase !== this.state) this.#enter(progress.phase);
+    else if (now - this.#progressAt < PROGRESS_EVERY_MS) return;
+    this.#progressAt = now;
+    this.#announceQuarter(progress);
+    this.#emit("progress", { ...progress });
+    this.requestUpdate();
+  };
+
+  /** @param {Progress} progress */
+  #announceQuarter({ phase, fraction }) {
+    const quarter = Math.floor(fraction * 4);
+    if (phase !== "analysing" || quarter <= this.#announced || quarter > 3) return;
+    this.#announced = quarter;
+    this.#say("ui.announce.progress", { percent: String(quarter * 25) });
+  }
+
+  /** @param {Outcome} outcome */
+  #finish(outcome) {
+    this.#outcome = outcome;
+    this.#enter("done");
+    const { panel, catalogue } = /** @type {Parts} */ (this.#parts);
+    this.#announcement = panel.summary(this.#view(catalogue));
+    this.#emit("result", { ...outcome.result });
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} [message] for developers; people get the sentence of the code
+   */
+  #fail(code, message = "") {
+    this.#code = code;
+    this.#enter(STATE_OF_CODE[code] ?? "error");
+    const help = this.#sentence(code);
+    this.#announcement = help;
+    const recoverable = this.state !== "unsupported";
+    if (code !== "cancelled") this.#emit("error", { code, recoverable, help, message });
+  }
+
+  /** @param {string} code */
+  #sentence(code) {
+    const catalogue = this.#parts?.catalogue ?? {};
+    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? EARLY["ui.idle.failed"];
+  }
+
+  /** Stop what runs and drop what was heard and sealed. */
+  #forget() {
+    this.#controller?.abort();
+    this.#outcome = this.#progress = null;
+    this.#announced = 0;
+    this.#announcement = this.#code = "";
+    this.#setToken("");
+  }
+
+  /** @param {string} token */
+  #setToken(token) {
+    this.#token = token;
+    const name = this.name || (this.#input?.name ? `${this.#input.name}-hint` : "");
+    const entries = new FormData();
+    entries.append(name, token);
+    this.#internals.setFormValue(token && name ? entries : null, null);
+  }
+
+  /**
+   * Wait for the result, then have it sealed. Called while the submit is held; `signal` ends when the time is over.
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
+   */
+  async #prepare(signal) {
+    await this.#running;
+    const { file } = this;
+    const outcome = this.#outcome;
+    if (!file || !outcome || !this.#session || signal.aborted) return true;
+    this.#enter("sealing");
+    this.#say("ui.sealing");
+    try {
+      if (!(await isUnchanged(file))) {
+        this.#fail("stale");
+        return false;
+      }
+      const sealed = await this.#session.seal(file, outcome, DETECTOR.sha256, signal);
+      if (signal.aborted || this.#outcome !== outcome) return true;
+      this.#setToken(sealed.token);
+      this.#emit("sealed", { expiresAt: sealed.expires_at });
+    } finally {
+      if (this.state === "sealing") this.#enter("done");
+    }
+    return true;
+  }
+
+  /** @param {State} state */
+  #enter(state) {
+    this.requestUpdate();
+    if (state === this.state) return;
+    const { states } = this.#internals;
+    states?.delete(this.state);
+    states?.add(state);
+    this.state = state;
+    this.#emit("statechange", { state });
+  }
+
+  /**
+   * @param {string} key
+   * @param {Record<string, string>} [params]
+   */
+  #say(key, params = {}) {
+    const { panel, catalogue } = this.#parts ?? {};
+    if (panel && catalogue) this.#announcement = panel.fill(catalogue[key] ?? "", params);
+    this.requestUpdate();
+  }
+
+  /**
+   * @param {string} name
+   * @param {object} detail
+   * @param {boolean} [cancelable]
+   */
+  #emit(name, detail, cancelable = false) {
+    return this.dispatchEvent(
+      new CustomEvent(`prelisten-${name}`, { detail, cancelable, bubbles: true, composed: true }),
+    );
+  }
+
+  /** @param {Event} event */
+  #adopt(event) {
+    const slotted = /** @type {HTMLSlotElement} */ (event.target).assignedElements({ flatten: true });
+    const inputs = slotted.flatMap((node) => [node, ...node.querySelectorAll("input")]);
+    const input = inputs.find((node) => node instanceof HTMLInputElement && node.type === "file");
+    if (!input || input === this.#input) return;
+    this.#input = /** @type {HTMLInputElement} */ (input);
+    nameInput(this.#input, this.#internals.labels);
+    if (this.file) this.check(); // Some browsers restore a file when a page is loaded again.
+  }
+
+  /**
+   * @param {import("./bundle.js").Catalogue} catalogue
+   * @returns {import("./panel.js").View}
+   */
+  #view(catalogue) {
+    const allowed = [this.show, this.#session?.ui.show ?? "score"].map((show) => Math.max(0, SHOWS.indexOf(show)));
+    return {
+      catalogue,
+      state: this.state,
+      progress: this.#progress,
+      result: this.result,
+      show: SHOWS[Math.min(...allowed)],
+      error: this.#code ? this.#sentence(this.#code) : "",
+      cancel: () => this.cancel(),
+      retry: () => (this.state === "stale" ? this.#input?.click() : this.check()),
+    };
+  }
+
+  render() {
+    const { panel, catalogue } = this.#parts ?? {};
+    const failed = this.#code && !panel;
+    return html`
+      <div part="base" class="base">
+        <div part="control" class="control">
+          <slot name="label"></slot>
+          <slot @slotchange=${this.#adopt}></slot>
+          <slot name="help"></slot>
+          <slot name="privacy"><p class="note">${EARLY[failed ? "ui.idle.failed" : "ui.idle"]}</p></slot>
+        </div>
+        ${panel && catalogue ? panel.render(this.#view(catalogue), { html, svg, nothing }) : nothing}
+        <slot name="footer"></slot>
+        <p part="status" class="status" role="status">${this.#announcement}</p>
+      </div>
+    `;
+  }
+}
+
+/**
+ * @param {File} file
+ * @returns {Promise<boolean>} whether it can still be read: a file changed on disk cannot
+ */
+async function isUnchanged(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}

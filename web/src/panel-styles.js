@@ -1,0 +1,59 @@
+// @ts-check
+export const panelStyles = `
+:host {
+  --_clear: var(--prelisten-clear, light-dark(#1f7a4d, #6cd39b));
+  --_elevated: var(--prelisten-elevated, light-dark(#8a5a00, #f0bd5c));
+  --_high: var(--prelisten-high, light-dark(#a8361c, #ff9b80));
+  --_unsure: var(--prelisten-inconclusive, light-dark(#55605d, #a9b5b0));
+}
+p, dl, dd, figure, h3, ul { margin: 0; padding: 0; }
+.panel { --_tone: var(--_accent); padding: 16px; border-top: 1px solid var(--_line); }
+.problem, .inconclusive, .neutral { --_tone: var(--_unsure); }
+.clear { --_tone: var(--_clear); }
+.elevated { --_tone: var(--_elevated); }
+.high { --_tone: var(--_high); }
+.head { display: flex; flex-wrap: wrap; align-items: center; gap: 10px 12px; }
+.done .head { align-items: flex-start; }
+.words { flex: 1 1 12rem; min-width: 0; overflow-wrap: anywhere; }
+.badge {
+  display: grid; flex: none; place-items: center; width: 40px; height: 40px; border-radius: 50%;
+  background: color-mix(in srgb, var(--_tone) 13%, transparent); color: var(--_tone);
+}
+.icon { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
+.title { font-size: 1.0625rem; font-weight: 650; line-height: 1.35; }
+.score { margin-inline-start: 6px; color: var(--_muted); font-size: 0.875rem; font-weight: 400; }
+.soft { color: var(--_muted); font-size: 0.9375rem; }
+.number { font-variant-numeric: tabular-nums; }
+button {
+  min-height: 36px; padding: 6px 14px; border: 1px solid var(--_line); border-radius: 999px;
+  background: none; color: inherit; font: inherit; font-size: 0.9375rem; font-weight: 600; cursor: pointer;
+}
+button:hover { border-color: var(--_accent); color: var(--_accent); }
+button:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+progress {
+  display: block; width: 100%; height: 6px; margin-top: 14px; overflow: hidden; appearance: none;
+  border: 0; border-radius: 3px; background: var(--_well); color: var(--_accent);
+}
+progress::-webkit-progress-bar { background: var(--_well); }
+progress::-webkit-progress-value { border-radius: 3px; background: var(--_accent); transition: inline-size 0.25s linear; }
+progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
+.timeline { margin-top: 18px; }
+.timeline svg { display: block; width: 100%; height: 44px; border-bottom: 1px solid var(--_line); }
+.timeline .marked { fill: var(--_tone); }
+.timeline .plain { fill: color-mix(in srgb, var(--_tone) 35%, var(--_line)); }
+.timeline .none { fill: var(--_line); }
+figcaption { display: flex; justify-content: space-between; margin-top: 4px; font-size: 0.8125rem; }
+h3 { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
+.reasons { display: grid; gap: 12px; margin-top: 8px; list-style: none; }
+.reasons li { padding-inline-start: 12px; border-inline-start: 3px solid color-mix(in srgb, var(--_tone) 55%, transparent); }
+.name { font-size: 0.9375rem; font-weight: 600; }
+.facts { display: grid; gap: 8px; margin-top: 18px; padding-top: 14px; border-top: 1px solid var(--_line); color: var(--_muted); font-size: 0.875rem; }
+dt { color: var(--prelisten-text, CanvasText); font-weight: 600; }
+@media (prefers-reduced-motion: reduce) { progress::-webkit-progress-value { transition: none; } }
+@media (forced-colors: active) {
+  .badge { border: 1px solid; forced-color-adjust: auto; }
+  .timeline rect { forced-color-adjust: none; fill: CanvasText; }
+  .timeline .plain { fill: GrayText; }
+  progress { border: 1px solid; }
+}
+`;

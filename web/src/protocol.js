@@ -1,0 +1,115 @@
+// @ts-check
+// What the page and the worker say to each other. Both sides import this file; the worker imports nothing else.
+//
+//   page                                worker
+//   screen {file}             ->
+//                             <-        loading {loaded, total}      bytes of the runtime, as they arrive
+//                             <-        decode {sampleRate, ...}     only when the page must decode
+//   decoded {frames, rate}    ->        (meanwhile the worker hashes the file)
+//                             <-        want {start, end}            one piece at a time: memory stays bounded
+//   samples {samples, start}  ->
+//                             <-        progress {phase, fraction}
+//                             <-        finished {result, claim}     or failed {code, message}
+//   cancel                    ->        at any time
+
+/** Kinds of message from the page. */
+export const Ask = /** @type {const} */ ({
+  LOAD: "load",
+  SCREEN: "screen",
+  DECODED: "decoded",
+  UNDECODABLE: "undecodable",
+  SAMPLES: "samples",
+  CANCEL: "cancel",
+});
+
+/** Kinds of message from the worker. */
+export const Tell = /** @type {const} */ ({
+  LOADING: "loading",
+  READY: "ready",
+  DECODE: "decode",
+  WANT: "want",
+  PROGRESS: "progress",
+  FINISHED: "finished",
+  FAILED: "failed",
+});
+
+/** Codes of what may go wrong. Each has a sentence `error.<code>` in the catalogue. */
+export const Code = /** @type {const} */ ({
+  CANCELLED: "cancelled",
+  CRASHED: "worker_crashed",
+  EMPTY: "empty_file",
+  FAILED: "detector_failed",
+  LOAD: "load_failed",
+  OFFLINE: "offline",
+  STALE: "stale",
+  TIMEOUT: "timeout",
+  TOO_LARGE: "too_large_to_decode",
+  UNDECODABLE: "undecodable",
+  UNSUPPORTED: "unsupported",
+});
+
+/**
+ * @typedef {{id: string, sha256?: string}} Detector
+ * @typedef {{code: string, weight: number, ranges: [number, number][], params: Record<string, string|number>}} Reason
+ * @typedef {{start_s: number, end_s: number, spoof_score: number|null}} Segment
+ * @typedef {{analysed_s: number, total_s: number|null, speech_s: number}} Coverage
+ * @typedef {"clear"|"elevated"|"high"|"inconclusive"} Band
+ * @typedef {{spoof_score: number|null, band: Band, reasons: Reason[], segments: Segment[], coverage: Coverage,
+ *   detector: string}} Result
+ * @typedef {"loading"|"reading"|"analysing"} Phase
+ * @typedef {{phase: Phase, fraction: number, seconds?: number, total?: number|null, loaded?: number}} Progress
+ * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
+ *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
+ *   frame_bytes: number|null, predicted_pcm_bytes: number|null}} Probe
+ * @typedef {{result: Result, claim: Record<string, unknown>, sha256: string, decoder: string, rate: number,
+ *   detector: Detector, times: Record<string, number>}} Outcome
+ */
+
+/**
+ * @typedef {{kind: "load"}
+ *   | {kind: "screen", job: number, file: File, maxSeconds: number}
+ *   | {kind: "decoded", job: number, frames: number, sampleRate: number}
+ *   | {kind: "undecodable", job: number, code: string, message: string}
+ *   | {kind: "samples", job: number, start: number, samples: Float32Array}
+ *   | {kind: "cancel", job: number}} FromPage
+ *
+ * @typedef {{kind: "loading", loaded: number, total: number}
+ *   | {kind: "ready", detector: Detector}
+ *   | {kind: "decode", job: number, probe: Probe}
+ *   | {kind: "want", job: number, start: number, end: number}
+ *   | {kind: "progress", job: number, progress: Progress}
+ *   | {kind: "finished", job: number, outcome: Outcome}
+ *   | {kind: "failed", job: number|null, code: string, message: string}} FromWorker
+ */
+
+/** A failure that crosses the worker as data: a stable code, and a message for the console. */
+export class ScreeningError extends Error {
+  /**
+   * @param {string} code one of `Code`, or a code of the detector's own
+   * @param {string} [message]
+   */
+  constructor(code, message = code) {
+    super(message);
+    this.name = "ScreeningError";
+    this.code = code;
+  }
+}
+
+/** Pyodide names the class of a Python error; these two are about the recording. @type {Record<string, string>} */
+const DETECTOR_ERRORS = {
+  InvalidWaveformError: "invalid_waveform",
+  UnreadableContainerError: "unreadable_container",
+};
+
+/**
+ * @param {unknown} error
+ * @returns {{code: string, message: string}} what is said of it to the other side
+ */
+export function errorData(error) {
+  if (error instanceof ScreeningError) return { code: error.code, message: error.message };
+  if (error instanceof DOMException && (error.name === "NotReadableError" || error.name === "NotFoundError")) {
+    return { code: Code.STALE, message: error.message };
+  }
+  const { type = "", message = String(error) } = /** @type {{type?: string, message?: string}} */ (error);
+  return { code: DETECTOR_ERRORS[type] ?? Code.FAILED, message };
+}

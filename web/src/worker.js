@@ -1,0 +1,365 @@
+// @ts-check
+// The detector's home: a module worker that loads Pyodide, numpy and the pure wheel of `wasm_detector` from the
+// folder it lies in, and analyses one piece of a recording at a time.
+import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
+
+/** @typedef {import("./protocol.js").FromPage} FromPage */
+/** @typedef {import("./protocol.js").FromWorker} FromWorker */
+/** @typedef {import("./protocol.js").Phase} Phase */
+/** @typedef {import("./protocol.js").Probe} Probe */
+
+// Set by the build: sha256 and size of every file that is checked, and the lockfile for the two packages.
+const FILES = /** @type {Record<string, {sha256: string, bytes: number}>} */ (__FILES__);
+const LOCKFILE = __LOCKFILE__;
+
+const HEAD_BYTES = 1 << 20; // What the container probe may need.
+const SLICE_BYTES = 4 << 20; // Hashing: few calls into Python, little memory.
+const CHUNK_S = 4; // One segment of the detector: an even pace of progress and bounded memory.
+const LOADING_EVERY_MS = 100;
+const BASE = new URL("./", import.meta.url);
+
+/** @typedef {{cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
+/** @type {Map<number, Job>} */
+const jobs = new Map();
+/** @type {Promise<any> | undefined} */
+let loading;
+
+/** @param {FromWorker} message */
+const tell = (message) => self.postMessage(message);
+
+self.addEventListener("message", ({ data }) => receive(/** @type {FromPage} */ (data)));
+
+/** @param {FromPage} message */
+function receive(message) {
+  if (message.kind === Ask.LOAD) {
+    load().catch((error) => tell({ kind: Tell.FAILED, job: null, ...errorData(error) }));
+  } else if (message.kind === Ask.SCREEN) {
+    screen(message.job, message.file, message.maxSeconds);
+  } else if (message.kind === Ask.CANCEL) {
+    const job = jobs.get(message.job);
+    if (job) job.cancelled = true;
+    job?.answer?.(message);
+  } else {
+    jobs.get(message.job)?.answer?.(message);
+  }
+}
+
+/** @returns {Promise<any>} the Python module `wasm_detector.browser`, loaded once */
+function load() {
+  loading ??= start().catch((error) => {
+    loading = undefined; // The next attempt may find the network again.
+    throw error;
+  });
+  return loading;
+}
+
+/** Fetch everything side by side, start Python, import the detector. */
+async function start() {
+  const restore = serveChecked();
+  try {
+    const [{ loadPyodide }] = await Promise.all([
+      import(/** @type {any} */ ("./pyodide.mjs")),
+      import(/** @type {any} */ ("./pyodide.asm.mjs")), // Pyodide imports it later by the same address.
+    ]);
+    const pyodide = await loadPyodide({
+      indexURL: BASE.href,
+      lockFileContents: LOCKFILE,
+      packageBaseUrl: BASE.href,
+      packages: ["numpy", "wasm-detector"],
+      stdout: () => {},
+    });
+    const detector = pyodide.pyimport("wasm_detector.browser");
+    tell({ kind: Tell.READY, detector: plain(detector.describe()) });
+    return detector;
+  } catch (error) {
+    if (error instanceof ScreeningError) throw error;
+    throw new ScreeningError(Code.LOAD, String(error));
+  } finally {
+    restore();
+  }
+}
+
+/**
+ * Answer Pyodide's own fetches from downloads that start at once, report their bytes and are checked against the
+ * sums of the build. Pyodide has no option for any of the three.
+ * @returns {() => void} puts the ordinary `fetch` back
+ */
+function serveChecked() {
+  const ordinary = self.fetch;
+  const report = progressOfBytes();
+  const ready = new Map(Object.keys(FILES).map((name) => [new URL(name, BASE).href, fetchChecked(name, report)]));
+  for (const download of ready.values()) download.catch(() => {}); // Awaited below, or never: both are fine.
+  self.fetch = (input, init) => {
+    const address = new URL(input instanceof Request ? input.url : String(input), BASE).href;
+    return ready.get(address) ?? ordinary.call(self, input, init);
+  };
+  return () => {
+    self.fetch = ordinary;
+  };
+}
+
+/** @returns {(bytes: number) => void} adds up bytes and tells the page, at most ten times a second */
+function progressOfBytes() {
+  const total = Object.values(FILES).reduce((sum, file) => sum + file.bytes, 0);
+  let loaded = 0;
+  let told = 0;
+  return (bytes) => {
+    loaded += bytes;
+    if (loaded < total && performance.now() - told < LOADING_EVERY_MS) return;
+    told = performance.now();
+    tell({ kind: Tell.LOADING, loaded, total });
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {(bytes: number) => void} report
+ * @returns {Promise<Response>}
+ */
+async function fetchChecked(name, report) {
+  const { sha256, bytes } = FILES[name];
+  // crypto.subtle exists only on secure origins. Elsewhere the browser checks, without progress inside the file.
+  const init = crypto.subtle ? {} : { integrity: `sha256-${base64(sha256)}` };
+  const response = await fetch(new URL(name, BASE), init);
+  if (!response.ok || !response.body) throw new ScreeningError(Code.LOAD, `${name}: HTTP ${response.status}`);
+  const content = await collect(response.body, bytes, report);
+  if (crypto.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== sha256) {
+    throw new ScreeningError(Code.LOAD, `${name} is not the file that this page was built with`);
+  }
+  const type = name.endsWith(".wasm") ? "application/wasm" : "application/octet-stream";
+  return new Response(content, { headers: { "Content-Type": type } });
+}
+
+/**
+ * @param {ReadableStream<Uint8Array>} stream
+ * @param {number} size expected bytes; a longer answer is cut off, so that its sum cannot match
+ * @param {(bytes: number) => void} report
+ */
+async function collect(stream, size, report) {
+  const content = new Uint8Array(size);
+  const reader = stream.getReader();
+  let filled = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return content;
+    if (filled + value.length > size) throw new ScreeningError(Code.LOAD, "A file is longer than it was built");
+    content.set(value, filled);
+    filled += value.length;
+    report(value.length);
+  }
+}
+
+/** @param {ArrayBuffer} digest */
+const hex = (digest) => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** @param {string} sha256 hex */
+const base64 = (sha256) => btoa(sha256.replace(/../g, (pair) => String.fromCharCode(parseInt(pair, 16))));
+
+/**
+ * @param {any} proxy a Python dict or list
+ * @returns {any} the same as plain JavaScript data, the proxy released
+ */
+function plain(proxy) {
+  const value = proxy.toJs({ dict_converter: Object.fromEntries });
+  proxy.destroy();
+  return value;
+}
+
+/**
+ * Screen one recording, top to bottom; every failure becomes one `failed` message.
+ * @param {number} id
+ * @param {File} file
+ * @param {number} maxSeconds
+ */
+async function screen(id, file, maxSeconds) {
+  /** @type {Job} */
+  const job = { cancelled: false, answer: null };
+  jobs.set(id, job);
+  try {
+    const clock = stopwatch();
+    const detector = await load();
+    refuseCancelled(job);
+    clock.lap("load");
+    const probe = await identify(detector, file);
+    const byPage = probe.reader === "page";
+    const decoded = byPage ? ask(job, { kind: Tell.DECODE, job: id, probe }, Ask.DECODED) : null;
+    decoded?.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
+    const sha256 = await digest(detector, file, job, id);
+    clock.lap("read");
+    const source = decoded ? pageSource(await decoded, job, id) : wavSource(file, probe);
+    clock.lap("decode");
+    const finished = await analyse(detector, source, maxSeconds, job, id);
+    clock.lap("analyse");
+    const outcome = {
+      ...finished,
+      sha256,
+      decoder: /** @type {string} */ (probe.reader),
+      rate: source.sampleRate,
+      detector: plain(detector.describe()),
+      times: clock.times,
+    };
+    tell({ kind: Tell.FINISHED, job: id, outcome });
+  } catch (error) {
+    tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
+  } finally {
+    jobs.delete(id);
+  }
+}
+
+function stopwatch() {
+  let last = performance.now();
+  /** @type {Record<string, number>} */
+  const times = {};
+  return {
+    times,
+    /** @param {string} name */
+    lap(name) {
+      const now = performance.now();
+      times[name] = Math.round(now - last);
+      last = now;
+    },
+  };
+}
+
+/** @param {Job} job */
+function refuseCancelled(job) {
+  if (job.cancelled) throw new ScreeningError(Code.CANCELLED);
+}
+
+/**
+ * @param {any} detector
+ * @param {File} file
+ * @returns {Promise<Probe>}
+ */
+async function identify(detector, file) {
+  if (!file.size) throw new ScreeningError(Code.EMPTY);
+  const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  const probe = /** @type {Probe} */ (plain(detector.probe(head, file.size)));
+  if (probe.reader === "none") throw new ScreeningError(Code.UNSUPPORTED, `${probe.format} cannot be read here`);
+  return probe;
+}
+
+/**
+ * Post `question` and wait for the page's message of `kind`. One question at a time for each job.
+ * @param {Job} job
+ * @param {FromWorker} question
+ * @param {FromPage["kind"]} kind
+ * @returns {Promise<any>}
+ */
+function ask(job, question, kind) {
+  return new Promise((resolve, reject) => {
+    job.answer = (message) => {
+      job.answer = null;
+      if (message.kind === kind) resolve(message);
+      else if (message.kind === Ask.UNDECODABLE) reject(new ScreeningError(message.code, message.message));
+      else reject(new ScreeningError(Code.CANCELLED));
+    };
+    tell(question);
+  });
+}
+
+/**
+ * @param {any} detector
+ * @param {File} file
+ * @param {Job} job
+ * @param {number} id
+ * @returns {Promise<string>} hex SHA-256. Pyodide's hashlib, because crypto.subtle wants the whole file at once.
+ */
+async function digest(detector, file, job, id) {
+  const hasher = detector.FileDigest();
+  try {
+    for (let offset = 0; offset < file.size; offset += SLICE_BYTES) {
+      const slice = await file.slice(offset, offset + SLICE_BYTES).arrayBuffer();
+      refuseCancelled(job);
+      hasher.update(new Uint8Array(slice));
+      progress(id, { phase: "reading", fraction: Math.min(1, (offset + SLICE_BYTES) / file.size) });
+    }
+    return hasher.hexdigest();
+  } finally {
+    hasher.destroy();
+  }
+}
+
+/**
+ * @param {number} id
+ * @param {import("./protocol.js").Progress} value
+ */
+function progress(id, value) {
+  tell({ kind: Tell.PROGRESS, job: id, progress: value });
+}
+
+/**
+ * @typedef {{sampleRate: number, frames: number | null,
+ *   push: (analysis: any, start: number, end: number) => Promise<any>}} Source
+ */
+
+/**
+ * @param {{frames: number, sampleRate: number}} decoded what the page has
+ * @param {Job} job
+ * @param {number} id
+ * @returns {Source}
+ */
+function pageSource({ frames, sampleRate }, job, id) {
+  return {
+    sampleRate,
+    frames,
+    async push(analysis, start, end) {
+      const { samples } = await ask(job, { kind: Tell.WANT, job: id, start, end }, Ask.SAMPLES);
+      return analysis.push(samples, start);
+    },
+  };
+}
+
+/**
+ * @param {File} file
+ * @param {Probe} probe of a WAV file: its frames are read here, slice by slice
+ * @returns {Source & {layout: Probe}}
+ */
+function wavSource(file, probe) {
+  const offset = probe.data_offset ?? 0;
+  const size = probe.frame_bytes ?? 1;
+  return {
+    sampleRate: probe.sample_rate ?? 0,
+    frames: probe.n_frames,
+    layout: probe,
+    async push(analysis, start, end) {
+      const bytes = await file.slice(offset + start * size, offset + end * size).arrayBuffer();
+      return analysis.push_wav(new Uint8Array(bytes), start);
+    },
+  };
+}
+
+/**
+ * @param {any} detector
+ * @param {Source & {layout?: Probe}} source
+ * @param {number} maxSeconds
+ * @param {Job} job
+ * @param {number} id
+ */
+async function analyse(detector, source, maxSeconds, job, id) {
+  const { sampleRate, frames, layout } = source;
+  const total = frames === null ? undefined : frames / sampleRate;
+  const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout);
+  try {
+    const windows = /** @type {[number, number][]} */ (plain(analysis.windows()));
+    const wanted = windows.reduce((sum, [start, end]) => sum + end - start, 0) / sampleRate;
+    for (const [start, end] of pieces(windows, Math.round(CHUNK_S * sampleRate))) {
+      const { analysed_s: seconds } = plain(await source.push(analysis, start, end));
+      refuseCancelled(job);
+      progress(id, { phase: "analysing", fraction: Math.min(1, seconds / wanted), seconds, total: wanted });
+    }
+    return /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
+  } finally {
+    analysis.destroy();
+  }
+}
+
+/**
+ * @param {[number, number][]} windows in frames
+ * @param {number} size frames of one piece
+ */
+function* pieces(windows, size) {
+  for (const [start, end] of windows) {
+    for (let at = start; at < end; at += size) yield [at, Math.min(end, at + size)];
+  }
+}
