@@ -14,8 +14,8 @@ from prelisten.pipeline import Services, screen_submission
 def run_worker(services: Services, *, stop: threading.Event) -> None:
     """Screen submissions until `stop` is set; then end within a second or two.
 
-    The decoding at hand is killed and its job given back uncounted. While it runs, the worker is counted by
-    `services.engine.live_workers()`.
+    The decoding at hand is killed and its job given back uncounted. While it runs, `services.engine.has_live_worker()`
+    holds.
     """
 
     def handle(lease: Lease) -> None:

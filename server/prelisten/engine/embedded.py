@@ -152,12 +152,12 @@ class EmbeddedEngine:
             waiting = select(func.count()).where(jobs.c.state != DONE)
             return int(tx.connection.execute(waiting).scalar_one())
 
-    def live_workers(self) -> int:
-        """Return how many workers were seen lately."""
+    def has_live_worker(self) -> bool:
+        """Return whether any worker was seen lately."""
         since = self._clock() - timedelta(seconds=ALIVE_S)
         with self._database.read() as tx:
             alive = select(func.count()).select_from(workers).where(workers.c.seen_at >= since)
-            return int(tx.connection.execute(alive).scalar_one())
+            return bool(tx.connection.execute(alive).scalar_one())
 
     def run(self, handler: Handler, *, worker: str, stop: threading.Event) -> None:
         """Claim and handle jobs until `stop` is set; the job at hand is given back, not lost.

@@ -86,5 +86,5 @@ class Engine(Protocol):
     def queue_depth(self) -> int:
         """Return how many jobs are not ended."""
 
-    def live_workers(self) -> int:
-        """Return how many workers were seen lately."""
+    def has_live_worker(self) -> bool:
+        """Return whether any worker was seen lately."""
