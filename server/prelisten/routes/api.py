@@ -115,8 +115,7 @@ def health() -> tuple[Response, int]:
     wired = services()
     alive = wired.engine.has_live_worker()
     problems = [] if alive else ["No screening process lives: start one with `prelisten worker`."]
-    with wired.storage.read() as tx:
-        waiting = tx.queue_depth()
+    waiting = wired.engine.queue_depth()
     return _fresh(status="ok" if alive else "degraded", waiting=waiting, problems=problems), 200
 
 
