@@ -103,10 +103,22 @@ class Recording:
 
     @property
     def total_s(self) -> float | None:
-        """Length in seconds, `None` while it is not known; once the end was heard, where that was."""
-        if self.ending and self.ending.end_frame is not None:
+        """Length in seconds, `None` while it is not known; once the end was heard, where that was.
+
+        Of a truncated recording it is what the file states, so that the coverage shows what is missing.
+        """
+        if self.ending and self.ending.end_frame is not None and not self._is_truncated:
             return self.ending.end_frame / self.sample_rate
-        return self.facts.total_s
+        return self._stated_s if self._is_truncated else self.facts.total_s
+
+    @property
+    def _stated_s(self) -> float:
+        return max(self.facts.claimed_s or 0.0, self.facts.total_s or 0.0)
+
+    @property
+    def _is_truncated(self) -> bool:
+        end = self.ending.end_frame if self.ending else None
+        return end is not None and end / self.sample_rate < self._stated_s - TRUNCATION_TOLERANCE_S
 
     @property
     def container(self) -> dict[str, Any]:
@@ -156,10 +168,9 @@ class Recording:
     def notes(self) -> tuple[Reason, ...]:
         """Reasons without weight: what was missing, damaged or cut short."""
         ending, notes = self.ending or Ending(), []
-        heard_s = None if ending.end_frame is None else ending.end_frame / self.sample_rate
-        claimed_s = self.facts.claimed_s
-        if heard_s is not None and claimed_s is not None and heard_s < claimed_s - TRUNCATION_TOLERANCE_S:
-            params = {"found_s": round(heard_s, 1), "claimed_s": round(claimed_s, 1)}
+        if self._is_truncated and ending.end_frame is not None:
+            found_s = ending.end_frame / self.sample_rate
+            params = {"found_s": round(found_s, 1), "claimed_s": round(self._stated_s, 1)}
             notes.append(Reason("TRUNCATED", params=params))
         if ending.is_longer:
             notes.append(Reason("LENGTH_MISSTATED"))

@@ -41,6 +41,10 @@ SEEK_GAP_S, PREROLL_S = 10.0, 2.0
 LENGTH_MARGIN_S = 1.0
 # Programs that write WAV into a pipe put a size from here on into its header, or 0.
 STREAMED_WAV_BYTES = 0x7FFF0000
+# The usual block of a FLAC encoder: a damaged one costs no more than itself.
+FLAC_STEP = 4096
+# What may follow the last block (tags of other programs); libFLAC reads ahead by 8 kB at most.
+FLAC_REST_BYTES = 16_384
 # Beyond this a length in a FLAC header is not meant.
 MAX_STATED_FRAMES = 2**36 - 1
 # The frame count of an MP3; without it a length is only guessed from the first frame's bit rate.
@@ -151,7 +155,7 @@ class WavReader(_Reading):
 class FlacReader(_Reading):
     """FLAC by libsndfile."""
 
-    def __init__(self, sound: soundfile.SoundFile) -> None:
+    def __init__(self, descriptor: int, sound: soundfile.SoundFile) -> None:
         super().__init__()
         self.sample_rate = float(sound.samplerate)
         self.channels = sound.channels
@@ -159,6 +163,7 @@ class FlacReader(_Reading):
         self.n_frames: int | None = sound.frames
         self.claimed_s = sound.frames / self.sample_rate
         self._sound = sound
+        self._descriptor = descriptor
 
     @classmethod
     def try_open(cls, descriptor: int, check: Check) -> FlacReader | None:
@@ -170,20 +175,26 @@ class FlacReader(_Reading):
         if sound.format != "FLAC" or not 0 < sound.frames < MAX_STATED_FRAMES:
             return None
         check(sound.samplerate, sound.channels)
-        return cls(sound)
+        return cls(descriptor, sound)
 
     def blocks(self, windows: Windows) -> Iterator[Block]:
         """Yield (first frame, samples) inside the windows, in order; a damaged frame ends the recording."""
-        step = max(1, int(self.sample_rate * BLOCK_S))
         for first, last in windows:
-            for start in range(first, last, step):
-                wanted = min(step, last - start)
+            for start in range(first, last, FLAC_STEP):
+                wanted = min(FLAC_STEP, last - start)
                 samples = self._read(start, wanted)
                 if samples.size:
                     yield start, samples
                 if samples.size < wanted:
                     self.end_frame = start + samples.size
+                    self.is_longer = self._has_bytes_left()
                     return
+        self.is_longer = self._sound.tell() == self._sound.frames and self._has_bytes_left()
+
+    def _has_bytes_left(self) -> bool:
+        """Return whether much follows the stated end: libsndfile believes the header, players play it all."""
+        left = os.fstat(self._descriptor).st_size - os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        return not self.damaged and left > FLAC_REST_BYTES
 
     def _read(self, start: int, n_frames: int) -> Mono:
         try:
