@@ -6,7 +6,8 @@ logistic regression over all bumps sets every weight at once. So the log-odds ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from wasm_detector.signals import SIGNALS
 
 Matrix = NDArray[np.float64]
 
-N_LANDMARKS = 96
+N_LANDMARKS = 128
 LANDMARK_STEP = CLIP / 127.0
 """Landmarks are stored as 8-bit numbers; they are fitted as stored."""
 
@@ -71,18 +72,23 @@ def lay_out(vectors: Matrix, rng: np.random.Generator) -> Layout:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted detector, not yet calibrated. `weights[k]`: shape=(n_landmarks, 2), spoof and speech."""
+    """A fitted detector, not yet calibrated, over the signals `kept`.
 
+    `weights[k]`: shape=(n_landmarks, 2), one column for spoof and one for speech; `offsets`: shape=(n_kept, 2).
+    """
+
+    kept: tuple[int, ...]
     layouts: tuple[Layout, ...]
     weights: tuple[Matrix, ...]
     offsets: Matrix
     bias: tuple[float, float]
 
     def contributions(self, vectors: Matrix) -> Matrix:
-        """Return what each signal adds, shape=(n_clips, n_signals, 2)."""
+        """Return what each kept signal adds, shape=(n_clips, n_kept, 2)."""
+        slices = part_slices()
         parts = [
-            layout.bumps(vectors[:, where]) @ weights
-            for layout, weights, where in zip(self.layouts, self.weights, part_slices(), strict=True)
+            layout.bumps(vectors[:, slices[index]]) @ weights
+            for index, layout, weights in zip(self.kept, self.layouts, self.weights, strict=True)
         ]
         return np.asarray(np.stack(parts, axis=1) + self.offsets)
 
@@ -97,19 +103,41 @@ def _regress(inputs: Matrix, target: NDArray[np.bool_], weight: Matrix) -> tuple
     return machine.coef_[0], float(machine.intercept_[0])
 
 
-def balance(*columns: NDArray[Any]) -> Matrix:
-    """Return weights with mean 1 that give every combination of the columns' values the same total."""
-    joined = np.array(["\0".join(map(str, row)) for row in zip(*columns, strict=True)])
-    _, inverse, counts = np.unique(joined, return_inverse=True, return_counts=True)
-    weight = 1.0 / counts[inverse]
+def source_weight(corpus: Corpus) -> Matrix:
+    """Return weights, shape=(n_clips,), mean 1: a source counts by the square root of its clips, a domain all alike.
+
+    A source with many clips teaches its channel; recordings as people make them are fewer than clean ones.
+    """
+    _, inverse, counts = np.unique(corpus.column("source"), return_inverse=True, return_counts=True)
+    weight = 1.0 / np.sqrt(counts[inverse])
+    is_wild = domain(corpus) == "wild"
+    for part in (is_wild, ~is_wild):
+        weight[part] /= max(weight[part].sum(), 1e-9)
     return np.asarray(weight / weight.mean())
 
 
-def fit(corpus: Corpus, *, seed: int = SEED) -> Fitted:
-    """Fit both questions, spoof against bona fide and speech against the rest, on all clips of `corpus`."""
-    labels = corpus.column("label")
-    is_speech = labels != "nonspeech"
-    slices = part_slices()
+def domain(corpus: Corpus) -> NDArray[np.str_]:
+    """Return `wild` for recordings as people make them, `clean` for the others, shape=(n_clips,)."""
+    return np.where(corpus.column("split") == "wild", "wild", "clean")
+
+
+def _even(weight: Matrix, flags: NDArray[np.bool_]) -> Matrix:
+    """Scale the weights so that both classes have the same total."""
+    evened = weight.copy()
+    for part in (flags, ~flags):
+        evened[part] /= max(evened[part].sum(), 1e-9)
+    return np.asarray(evened / evened.mean())
+
+
+def fit(corpus: Corpus, *, kept: Sequence[int] | None = None, seed: int = SEED) -> Fitted:
+    """Fit both questions, spoof against bona fide and speech against the rest, on all clips of `corpus`.
+
+    `kept` are the signals to use (all without it), for the effect of leaving one out.
+    """
+    kept = tuple(range(len(SIGNALS)) if kept is None else kept)
+    is_speech = corpus.column("label") != "nonspeech"
+    is_spoof = corpus.column("label") == "spoof"
+    slices = [part_slices()[index] for index in kept]
     rng = np.random.default_rng(seed)
     layouts = tuple(lay_out(corpus.vectors[is_speech][:, where], rng) for where in slices)
     inputs = np.concatenate(
@@ -119,31 +147,34 @@ def fit(corpus: Corpus, *, seed: int = SEED) -> Fitted:
         ],
         axis=1,
     )
-    spoof, spoof_bias = _regress(inputs[is_speech], labels[is_speech] == "spoof", balance(labels[is_speech]))
-    speech, speech_bias = _regress(inputs, is_speech, balance(is_speech))
-    return _centred(corpus, layouts, (spoof, speech), (spoof_bias, speech_bias))
+    weight = source_weight(corpus)
+    spoof, spoof_bias = _regress(
+        inputs[is_speech], is_spoof[is_speech], _even(weight[is_speech], is_spoof[is_speech])
+    )
+    speech, speech_bias = _regress(inputs, is_speech, _even(np.ones(len(inputs)), is_speech))
+    return _centred(
+        corpus, Fitted(kept, layouts, (), np.zeros(0), (spoof_bias, speech_bias)), (spoof, speech)
+    )
 
 
-def _centred(
-    corpus: Corpus,
-    layouts: tuple[Layout, ...],
-    coefficients: tuple[Matrix, Matrix],
-    bias: tuple[float, float],
-) -> Fitted:
-    """Move each signal's mean over the speech clips (both classes alike) into the bias: 0 then means usual."""
-    edges = np.cumsum([0] + [one.whitener.shape[1] for one in layouts])
+def _centred(corpus: Corpus, fitted: Fitted, coefficients: tuple[Matrix, Matrix]) -> Fitted:
+    """Unfold the coefficients, and move each signal's mean over the speech clips into the bias: 0 then means usual.
+
+    Both classes count alike in that mean.
+    """
+    edges = np.cumsum([0] + [one.whitener.shape[1] for one in fitted.layouts])
     weights = tuple(
         one.whitener @ np.stack([column[first:last] for column in coefficients], axis=1)
-        for one, first, last in zip(layouts, edges[:-1], edges[1:], strict=True)
+        for one, first, last in zip(fitted.layouts, edges[:-1], edges[1:], strict=True)
     )
-    plain = Fitted(layouts, weights, np.zeros((len(layouts), 2)), bias)
+    plain = replace(fitted, weights=weights, offsets=np.zeros((len(weights), 2)))
     labels = corpus.column("label")
     usual = np.mean(
         [plain.contributions(corpus.vectors[labels == name]).mean(axis=0) for name in ("bona_fide", "spoof")],
         axis=0,
     )
-    moved = usual.sum(axis=0)
-    return Fitted(layouts, weights, -usual, (bias[0] + float(moved[0]), bias[1] + float(moved[1])))
+    spoof, speech = (float(value) for value in np.array(fitted.bias) + usual.sum(axis=0))
+    return replace(plain, offsets=-usual, bias=(spoof, speech))
 
 
 @dataclass(frozen=True, slots=True)

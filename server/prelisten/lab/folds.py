@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from prelisten.lab.corpus import Corpus
-from prelisten.lab.fit import Calibration, Fitted, Matrix, fit
+from prelisten.lab.fit import Calibration, Matrix, domain, fit
 
 N_FOLDS = 6
 
@@ -38,32 +41,16 @@ def pick(corpus: Corpus, keep: NDArray[np.bool_]) -> Corpus:
     return Corpus(clips, corpus.vectors[keep], corpus.values[keep])
 
 
-def out_of_fold(corpus: Corpus, *, seed: int = 0) -> Matrix:
-    """Return each clip's contributions by a fit that saw none of its source, bias last.
+def out_of_fold(corpus: Corpus, groups: NDArray[Any], *, kept: Sequence[int] | None = None) -> Matrix:
+    """Return each clip's log-odds of spoof and of speech by a fit that saw nothing of its group.
 
-    Shape=(n_clips, n_signals + 1, 2).
+    Shape=(n_clips, 2). `groups`: shape=(n_clips,), fold numbers or the names of manifests.
     """
-    folds = fold_numbers(corpus.column("source"), seed=seed)
-    scored: Matrix | None = None
-    for number in range(N_FOLDS):
-        held = folds == number
-        part = _with_bias(fit(pick(corpus, ~held)), corpus.vectors[held])
-        if scored is None:
-            scored = np.empty((len(corpus.clips), *part.shape[1:]))
-        scored[held] = part
-    if scored is None:
-        raise ValueError("There are no folds.")
-    return scored
-
-
-def _with_bias(fitted: Fitted, vectors: Matrix) -> Matrix:
-    bias = np.broadcast_to(np.array(fitted.bias), (len(vectors), 1, 2))
-    return np.concatenate([fitted.contributions(vectors), bias], axis=1)
-
-
-def domain(corpus: Corpus) -> NDArray[np.str_]:
-    """Return `wild` for recordings as people make them, `clean` for the others."""
-    return np.where(corpus.column("split") == "wild", "wild", "clean")
+    logits = np.full((len(corpus.clips), 2), np.nan)
+    for group in np.unique(groups):
+        held = groups == group
+        logits[held] = fit(pick(corpus, ~held), kept=kept).logits(corpus.vectors[held])
+    return logits
 
 
 def threshold_for(bona_fide: Matrix, domains: NDArray[np.str_], false_alarms: float) -> float:
@@ -75,13 +62,18 @@ def threshold_for(bona_fide: Matrix, domains: NDArray[np.str_], false_alarms: fl
     return float(bona_fide[order][np.searchsorted(above, false_alarms)])
 
 
+def platt(logits: Matrix, is_spoof: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return slope and shift that make log-odds, shape=(n,), calibrated at a prior of one half (Platt 1999)."""
+    machine = LogisticRegression(C=1e6, class_weight="balanced").fit(logits[:, None], is_spoof)
+    return float(machine.coef_[0, 0]), float(machine.intercept_[0])
+
+
 def calibrate(corpus: Corpus, logits: Matrix) -> Calibration:
     """Fit Platt's slope and shift (at a prior of one half) and the thresholds on out-of-fold log-odds."""
     labels = corpus.column("label")
     is_speech = labels != "nonspeech"
     raw, target = logits[is_speech, 0], labels[is_speech] == "spoof"
-    machine = LogisticRegression(C=1e6, class_weight="balanced").fit(raw[:, None], target)
-    slope, shift = float(machine.coef_[0, 0]), float(machine.intercept_[0])
+    slope, shift = platt(raw, target)
     scores = 1.0 / (1.0 + np.exp(-(slope * raw + shift)))
     bona_fide, domains = scores[~target], domain(corpus)[is_speech][~target]
     floor = np.quantile(logits[is_speech, 1], LOST_SPEECH)

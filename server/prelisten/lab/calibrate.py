@@ -1,0 +1,88 @@
+"""Calibrate an existing model on recordings of one's own: new probabilities and bands, the same weights.
+
+The recordings should be such as the model has not seen. Reasons keep their proportions: every weight is multiplied
+by the same slope.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prelisten.config import Config, load_config
+from prelisten.errors import ConfigError
+from prelisten.lab.corpus import Clip, read_manifest
+from prelisten.lab.hearing import FAILURES, hear_trusted
+from wasm_detector.model import pack, parse_model, unpack
+from wasm_detector.scoring import logit
+
+MIN_CLIPS = 20
+"""Of each class: fewer place a threshold for 5 % false alarms nowhere."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `prelisten calibrate`."""
+    parser.add_argument("manifest", type=Path, help="CSV with the columns id, path, label")
+    parser.add_argument("--model", type=Path, required=True, help="the model file to calibrate")
+    parser.add_argument("--out", type=Path, required=True, help="the calibrated model file to write")
+
+
+def rescale(stored: dict[str, Any], slope: float, shift: float) -> dict[str, Any]:
+    """Return the model file's content with log-odds of spoof = slope * old + shift; speech stays as it is."""
+    factor = np.array([slope, 1.0])
+    parts = [
+        part
+        | {
+            "weights": pack(unpack(part["weights"]) * factor, part["weights"]["dtype"]),
+            "offset": [part["offset"][0] * slope, part["offset"][1]],
+        }
+        for part in stored["parts"]
+    ]
+    return stored | {"parts": parts, "bias": stored["bias"] * slope + shift}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, fit two numbers, set the bands, write."""
+    try:
+        from prelisten.lab.folds import ELEVATED_FALSE_ALARMS, HIGH_FALSE_ALARMS, platt, threshold_for
+    except ImportError as error:
+        raise ConfigError("Calibration needs scikit-learn. Install prelisten[train].") from error
+    text = arguments.model.read_bytes()
+    parse_model(text)  # Says what is wrong with it, before an hour of listening.
+    logits, is_spoof = _score(read_manifest(arguments.manifest), load_config())
+    if min(is_spoof.sum(), (~is_spoof).sum()) < MIN_CLIPS:
+        raise ConfigError(
+            f"At least {MIN_CLIPS} bona fide and {MIN_CLIPS} spoof recordings that can be scored are needed."
+        )
+    slope, shift = platt(logits, is_spoof)
+    scores = 1.0 / (1.0 + np.exp(-(slope * logits + shift)))
+    one_domain = np.full((~is_spoof).sum(), "own")
+    edges = {
+        name: round(threshold_for(scores[~is_spoof], one_domain, share), 4)
+        for name, share in (("elevated", ELEVATED_FALSE_ALARMS), ("high", HIGH_FALSE_ALARMS))
+    }
+    calibrated = rescale(json.loads(text), slope, shift) | edges
+    arguments.out.write_text(json.dumps(calibrated, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    print(f"Wrote {arguments.out}: slope {slope:.3f}, shift {shift:+.3f}, bands from {edges}.")
+    return 0
+
+
+def _score(clips: list[Clip], config: Config) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the log-odds and labels of the clips of speech that can be scored."""
+    logits, is_spoof = [], []
+    for clip in clips:
+        if clip.label == "nonspeech":
+            continue
+        try:
+            hint = hear_trusted(clip.path, config)
+        except FAILURES:
+            continue
+        if hint.spoof_score is not None:
+            logits.append(logit(hint.spoof_score))
+            is_spoof.append(clip.label == "spoof")
+    return np.array(logits), np.array(is_spoof, dtype=bool)

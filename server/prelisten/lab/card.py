@@ -1,0 +1,135 @@
+"""Write the model card: data, figures, what each signal is worth, known weaknesses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prelisten.lab.corpus import Corpus
+from prelisten.lab.fit import Calibration
+from prelisten.lab.report import Line
+
+WEAKNESSES = """\
+- Generators that nobody here has met. The folds leave out sources, not every kind of system; new kinds are caught less.
+- Neural-codec resynthesis of genuine speech is labelled spoof: somebody's own voice over a codec of that kind can be
+  called synthetic.
+- Telephone, far-field, whispered, sung and heavily compressed speech are few or absent in the data.
+- A few seconds of synthetic speech inside a long genuine recording are averaged away in the score; its segments
+  show them.
+- Anyone who has this detector can search for a recording that it misses. It informs; it proves nothing.
+- Some of the labels rest on the words of the pages that the clips come from; nobody has listened to all of them.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything that the card tells."""
+
+    detector: str
+    command: str
+    data_sha256: str
+    corpus: Corpus
+    calibration: Calibration
+    crossed: Sequence[Line]
+    left_out: Sequence[Line]
+    families: Sequence[tuple[str, int, float, float]]
+    effects: Sequence[tuple[str, float, float]]
+    nuisance: Sequence[tuple[str, float]]
+    nonspeech: tuple[int, float, float]
+    lost_speech: float
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _lines(lines: Sequence[Line]) -> str:
+    head = "| clips | bona fide | spoof | AUC | EER | caught at 5 % | pairs won |\n|---|---|---|---|---|---|---|\n"
+    rows = [
+        f"| {one.name} | {one.n_bona_fide} | {one.n_spoof} | {_interval(one.auc, one.low[0], one.high[0])} "
+        f"| {_interval(one.eer, one.low[1], one.high[1])} | {_interval(one.caught, one.low[2], one.high[2])} "
+        f"| {one.pairs:.2f} |"
+        for one in lines
+    ]
+    return head + "\n".join(rows)
+
+
+def _data(corpus: Corpus) -> str:
+    labels, splits = corpus.column("label"), corpus.column("split")
+    rows = []
+    for split in sorted(set(splits)):
+        inside = splits == split
+        counts = [int((labels[inside] == name).sum()) for name in ("bona_fide", "spoof", "nonspeech")]
+        sources = len(set(corpus.column("source")[inside]))
+        systems = len(set(corpus.column("system")[inside & (labels == "spoof")]))
+        rows.append(
+            f"| `SPEECH/{split}/manifest.csv` | {' | '.join(map(str, counts))} | {sources} | {systems} |"
+        )
+    head = "| manifest | bona fide | spoof | nonspeech | sources | systems |\n|---|---|---|---|---|---|\n"
+    return head + "\n".join(rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def write_card(card: Card) -> str:
+    """Return the card as Markdown."""
+    n_quiet, kept, high = card.nonspeech
+    families = [[name, str(n), f"{a:.3f}", f"{c:.2f}"] for name, n, a, c in card.families]
+    effects = [[f"`{name}`", f"{a:+.4f}", f"{c:+.3f}"] for name, a, c in card.effects]
+    nuisance = [[name, f"{value:.3f}"] for name, value in card.nuisance]
+    bands = card.calibration
+    return f"""# Model card: {card.detector}
+
+Made by `{card.command}`; with the same manifests, seeds and library versions that command makes the same file.
+Digest of the training data (ids and labels): `{card.data_sha256}`.
+
+## What it is
+A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one regularised
+logistic regression, so that log-odds = bias + one number for each signal. A second sum over the same bumps measures
+whether there is speech at all. A source counts by the square root of its clips, and recordings as people make them
+count as much as clean ones.
+
+`spoof_score` is a probability at a prior of one half, calibrated (Platt) on scores of clips whose source the fit had
+not seen. `high` starts at {bands.high} (about 5 % of such genuine clips are above), `elevated` at {bands.elevated}
+(about 15 %). Where a page's recordings are mostly genuine, the true share of synthetic ones among the `high` is lower.
+
+## Data
+{_data(card.corpus)}
+
+Research recordings and demonstration pages, collected for training and measuring only. Most pages state no licence;
+none of the audio is part of this project, and the weights do not contain it.
+
+## Figures
+Brackets are 90 % intervals, drawing whole sources with replacement. `pairs won`: how often the synthetic member of a
+pair (same sentence or speaker) outranks its genuine twin.
+
+### Sources left out ({len(set(card.corpus.column("source")))} sources in 6 folds, one model for all clips)
+{_lines(card.crossed)}
+
+### Manifests left out (each scored by a fit on the other manifests only)
+{_lines(card.left_out)}
+
+### By family of system (sources left out, against all genuine clips)
+{_table(("family", "clips", "AUC", "caught at 5 %"), families)}
+
+### What each signal is worth
+Change of the figures over all clips when the signal is left out and the rest fitted again (sources left out);
+negative = it is missed.
+
+{_table(("signal", "AUC", "caught at 5 %"), effects)}
+
+### What must not tell the classes apart
+AUC of length, level, peak, offset, edges and bandwidth alone (logistic regression, sources left out):
+
+{_table(("clips", "AUC"), nuisance)}
+
+### What is no speech
+{n_quiet} clips of music, noise and environment, sources left out: {100 * kept:.0f} % are scored at all,
+{100 * high:.1f} % reach the band `high`. {100 * card.lost_speech:.1f} % of the speech clips are
+turned away as no speech.
+
+## Known weaknesses
+{WEAKNESSES}"""

@@ -1,0 +1,92 @@
+"""The figures of a model card: by split, by family, with intervals; and what each signal is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prelisten.lab.corpus import Corpus
+from prelisten.lab.metrics import auc, caught_at, eer, paired_wins
+
+N_RESAMPLES = 200
+INTERVAL = (5.0, 95.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Figures of one set of clips; `low` and `high` are 90 % intervals of (auc, eer, caught at 5 %) over sources."""
+
+    name: str
+    n_bona_fide: int
+    n_spoof: int
+    auc: float
+    eer: float
+    caught: float
+    pairs: float
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+
+def _three(scores: NDArray[np.float64], is_spoof: NDArray[np.bool_]) -> tuple[float, float, float]:
+    bona_fide, spoof = scores[~is_spoof], scores[is_spoof]
+    return auc(bona_fide, spoof), eer(bona_fide, spoof), caught_at(bona_fide, spoof, 0.05)
+
+
+def interval(
+    scores: NDArray[np.float64], is_spoof: NDArray[np.bool_], sources: NDArray[np.str_], *, seed: int = 7
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return the 90 % interval of the three figures, drawing whole sources with replacement."""
+    rng = np.random.default_rng(seed)
+    names = np.unique(sources)
+    inside = {name: np.flatnonzero(sources == name) for name in names}
+    drawn = []
+    for _ in range(N_RESAMPLES):
+        chosen = np.concatenate([inside[name] for name in rng.choice(names, names.size)])
+        if 0 < is_spoof[chosen].sum() < chosen.size:
+            drawn.append(_three(scores[chosen], is_spoof[chosen]))
+    low, high = np.percentile(np.array(drawn), INTERVAL, axis=0)
+    return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
+
+
+def line(name: str, corpus: Corpus, scores: NDArray[np.float64], inside: NDArray[np.bool_]) -> Line:
+    """Return the figures of the speech clips `inside`, shape=(n_clips,)."""
+    labels = corpus.column("label")
+    inside = inside & (labels != "nonspeech")
+    is_spoof, own = labels[inside] == "spoof", scores[inside]
+    figures = _three(own, is_spoof)
+    low, high = interval(own, is_spoof, corpus.column("source")[inside])
+    wins = paired_wins(own, is_spoof, corpus.column("pair")[inside])
+    return Line(name, int((~is_spoof).sum()), int(is_spoof.sum()), *figures, wins, low, high)
+
+
+def by_split(corpus: Corpus, scores: NDArray[np.float64]) -> list[Line]:
+    """Return one line for all and one for each manifest."""
+    splits = corpus.column("split")
+    everything = line("all", corpus, scores, np.ones(splits.size, dtype=bool))
+    return [everything, *(line(str(name), corpus, scores, splits == name) for name in np.unique(splits))]
+
+
+def by_family(corpus: Corpus, scores: NDArray[np.float64]) -> list[tuple[str, int, float, float]]:
+    """Return (family, clips, AUC, caught at 5 %) against all bona fide clips, worst first."""
+    labels, families = corpus.column("label"), corpus.column("family")
+    bona_fide = scores[labels == "bona_fide"]
+    table = []
+    for name in np.unique(families[labels == "spoof"]):
+        own = scores[(labels == "spoof") & (families == name)]
+        table.append(
+            (str(name) or "unknown", int(own.size), auc(bona_fide, own), caught_at(bona_fide, own, 0.05))
+        )
+    return sorted(table, key=lambda row: row[2])
+
+
+def without_each(
+    score: Callable[[Sequence[int]], NDArray[np.float64]],
+    n_signals: int,
+    *,
+    track: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> list[NDArray[np.float64]]:
+    """Return the out-of-fold scores without each signal in turn, refitted. `score` takes the signals to keep."""
+    return [score([k for k in range(n_signals) if k != left_out]) for left_out in track(range(n_signals))]
