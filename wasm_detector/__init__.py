@@ -5,7 +5,7 @@ at a clock, reaches the network or knows Flask or JavaScript; only `browser` tou
 Each module imports only from those below it:
 
 browser -> screening -> streaming -> scoring -> signals -> features -> frames -> waveform
-        -> wav -> (model | hint | reasons | container) -> errors
+        -> (model | hint | reasons | wav) -> container -> errors
 """
 
 VERSION = "0.1.0"
