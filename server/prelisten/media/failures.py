@@ -25,7 +25,7 @@ FAILURES: dict[str, Failure] = {
     "no_samples": Failure(_NOTHING, "The recording holds no sound at all. Record or export it again."),
     "no_sound_track": Failure(_NOTHING, "The video has no sound track. Send one with sound, or a recording."),
     "codec_not_supported": Failure(
-        FindingState.ERROR, f"The sound is stored in a way that cannot be read here. Send {FORMATS}."
+        _NOTHING, f"The sound is stored in a way that cannot be read here. Send {FORMATS}."
     ),
     "damaged": Failure(
         FindingState.ERROR, "The file is damaged or incomplete. Export it again, then send it."

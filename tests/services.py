@@ -1,0 +1,65 @@
+"""The server's services in a folder of their own, and an upload as the web server would leave it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from pathlib import Path
+from typing import Any
+
+from prelisten.config import load_config
+from prelisten.engine.embedded import EmbeddedEngine
+from prelisten.engine.interface import Lease
+from prelisten.keys import ensure_keys
+from prelisten.pipeline import Services, receive, screen_submission
+from prelisten.policy import load_policy
+from prelisten.records import Decision, Submission, Upload
+from prelisten.storage.blobs import Blobs
+from prelisten.storage.sql import open_storage
+
+DETECTOR = ("wd-test", "d" * 64)
+
+
+def make_services(data: Path, *, lease_s: float = 30.0, **settings: Any) -> Services:
+    """Return services on a real SQLite database and a real folder of blobs."""
+    config = load_config({}, data=data, **settings)
+    storage = open_storage(config.database_url)
+    return Services(
+        config=config,
+        storage=storage,
+        blobs=Blobs(data / "blobs"),
+        engine=EmbeddedEngine(storage, lease_s=lease_s),
+        policy=load_policy(config.policy),
+        keys=ensure_keys(config),
+        detectors=frozenset({DETECTOR}),
+    )
+
+
+def quarantined(services: Services, content: bytes, **fields: Any) -> Upload:
+    """Return an upload whose file lies in quarantine."""
+    path = services.config.data / "quarantine" / secrets.token_hex(8)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    known = {"file_name": "voice.wav", "media_type": "audio/wav", "action": "voice-upload"}
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Upload(path=str(path), sha256=sha256, size_bytes=len(content), **(known | fields))
+
+
+def screened(services: Services, content: bytes, **fields: Any) -> tuple[Submission, Decision]:
+    """Receive and screen, as the web server and a screening process would; return what is stored."""
+    submission, _ = receive(quarantined(services, content, **fields), services)
+    lease = services.engine.claim("test")
+    if lease is None:
+        raise LookupError("nothing was queued")
+    screen_submission(submission.id, services, lease=lease)
+    with services.storage.read() as tx:
+        stored, decision = tx.submission(submission.id), tx.decision(submission.id)
+    if stored is None or decision is None:
+        raise LookupError("nothing was stored")
+    return stored, decision
+
+
+def lease_on(submission_id: str, **fields: Any) -> Lease:
+    """Return a lease as an engine would give it."""
+    return Lease(submission_id, "test", attempt=1, fence=1, cancelled=threading.Event(), **fields)
