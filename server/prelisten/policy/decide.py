@@ -64,7 +64,12 @@ def decide(
 def is_incomplete(finding: Finding) -> bool:
     """Return whether the check was cut short, or gave a number that is no probability."""
     is_cut_short = finding.state in (FindingState.LIMIT, FindingState.TIMEOUT, FindingState.ERROR)
-    return is_cut_short or not (finding.spoof_score is None or 0.0 <= finding.spoof_score <= 1.0)
+    return is_cut_short or not is_probability(finding.spoof_score)
+
+
+def is_probability(spoof_score: float | None) -> bool:
+    """Return whether the score may be compared with thresholds; NaN may not."""
+    return spoof_score is None or 0.0 <= spoof_score <= 1.0
 
 
 def _strictness(action: Action) -> int:
@@ -119,7 +124,10 @@ def _evidence_sha256(heard: Sequence[Finding], *, policy: Policy, action: str) -
                 "check": finding.check,
                 "version": finding.version,
                 "state": finding.state,
-                "spoof_score": finding.spoof_score,
+                # NaN and Infinity are no JSON; as words they are at least hashed as what they were.
+                "spoof_score": finding.spoof_score
+                if is_probability(finding.spoof_score)
+                else str(finding.spoof_score),
                 "reasons": [reason.to_dict() for reason in finding.reasons],
                 "is_partial": bool(finding.details.get("is_partial")),
             }
