@@ -44,7 +44,7 @@ class UploadTooLargeError(PrelistenError):
     def __init__(self, limit_bytes: int) -> None:
         """Keep the limit, so that the page can name it."""
         super().__init__(
-            f"The upload is larger than {limit_bytes // 1_000_000} MB, the most that this site takes. "
+            f"The upload is larger than {limit_bytes / 1_000_000:g} MB, the most that this site takes. "
             "Send a shorter or more compressed recording."
         )
         self.limit_bytes = limit_bytes

@@ -77,9 +77,10 @@ class Prelisten:
         limiter = Limiter(
             get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True
         )
-        for view in ("challenge", "seal_claim"):
-            self._limit(limiter, blueprint, view)
         app.register_blueprint(blueprint)
+        for view in ("challenge", "seal_claim"):
+            endpoint = f"{blueprint.name}.{view}"
+            app.view_functions[endpoint] = limiter.limit(self.config.rate_limit)(app.view_functions[endpoint])
         limiter.init_app(app)
 
     def screened(
@@ -135,14 +136,6 @@ class Prelisten:
             return
         with self._workers_lock:
             self._workers.keep()
-
-    def _limit(self, limiter: Limiter, blueprint: Any, view: str) -> None:
-        @blueprint.record_once
-        def decorate(state: Any) -> None:
-            endpoint = f"{blueprint.name}.{view}"
-            state.app.view_functions[endpoint] = limiter.limit(self.config.rate_limit)(
-                state.app.view_functions[endpoint]
-            )
 
 
 __all__ = ["Prelisten", "Screening"]

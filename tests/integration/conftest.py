@@ -46,7 +46,7 @@ def make_site(data: Path, **settings) -> Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A site without a screening process: uploads stay at `hold`."""
-    made = make_site(tmp_path / "data")
+    made = make_site(tmp_path / "data", wait_s=0)
     yield made
     made.services.storage.close()
 

@@ -34,33 +34,38 @@ def register_static(blueprint: Blueprint) -> None:
 
 def widget() -> Response:
     """Serve the one script that a page names: never stale, cheap to ask for again."""
-    return _serve("widget.js", cache="no-cache")
+    return _serve("", "widget.js", cache="no-cache")
 
 
 def bundle_file(name: str) -> Response:
     """Serve a hash-named file of the bundle for ever."""
-    response = _serve(f"b/{name}", cache="public, max-age=31536000, immutable")
+    response = _serve("b", name, cache="public, max-age=31536000, immutable")
     response.headers["Content-Security-Policy"] = WORKER_CSP
     return response
 
 
 def locale_file(name: str) -> Response:
     """Serve a catalogue of sentences."""
-    return _serve(f"locales/{name}", cache="no-cache")
+    return _serve("locales", name, cache="no-cache")
 
 
 def page_file(name: str) -> Response:
     """Serve the style sheet and the small scripts of our own pages."""
-    return _serve(f"pages/{name}", cache="no-cache")
+    return _serve("pages", name, cache="no-cache")
 
 
-def _serve(name: str, *, cache: str) -> Response:
-    root = web_root().resolve()
+def _serve(folder: str, name: str, *, cache: str) -> Response:
+    root = (web_root() / folder).resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file() or path.suffix not in MEDIA_TYPES:
         abort(404)
     encoding, sent = _negotiate(path)
-    response = send_file(sent, mimetype=MEDIA_TYPES[path.suffix], conditional=True, etag=True, max_age=None)
+    etag = f"{sent.stat().st_mtime_ns:x}-{sent.stat().st_size:x}"
+    if request.if_none_match.contains_weak(etag):
+        response = Response(status=304)  # Decided here: `send_file` would open the file and leave it open.
+        response.set_etag(etag)
+    else:
+        response = send_file(sent, mimetype=MEDIA_TYPES[path.suffix], conditional=True, etag=etag)
     response.headers["Cache-Control"] = cache
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -73,6 +78,6 @@ def _negotiate(path: Path) -> tuple[str | None, Path]:
     if "Range" not in request.headers:  # A range is about the file itself, never about its compressed form.
         for encoding, suffix in ENCODINGS:
             packed = path.with_name(path.name + suffix)
-            if encoding in request.accept_encodings and packed.is_file():
+            if request.accept_encodings.quality(encoding) and packed.is_file():
                 return encoding, packed
     return None, path
