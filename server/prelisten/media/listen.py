@@ -39,6 +39,8 @@ from prelisten.media.protocol import (
 )
 from wasm_detector.hint import Reason
 
+# `-P`: the working folder must not lend a module.
+CHILD = ("-P", "-m", "prelisten.media.child")
 PIPE_BYTES = 1 << 20
 MAX_STDERR_BYTES = 8_000
 TICK_S = 0.1
@@ -234,9 +236,8 @@ class _Child:
         self._stderr = bytearray()
         self._buffer = bytearray()
         request = json.dumps({"limits": limits.to_dict(), "parent": os.getpid()})
-        # `-P`: the working folder must not lend a module.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "prelisten.media.child", request],
+            [sys.executable, *CHILD, request],
             stdin=file,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

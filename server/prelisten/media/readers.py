@@ -230,6 +230,7 @@ class AvReader(_Reading):
         self.sample_rate = float(first.sample_rate)
         self.channels = len(first.layout.channels)
         self._first = first
+        self._longest = 1
         self.n_frames: int | None = None if length_s is None else math.ceil(length_s * self.sample_rate)
         self.claimed_s = self._claimed_s(container, descriptor)
 
@@ -297,7 +298,7 @@ class AvReader(_Reading):
         """Yield (first frame, samples) inside the windows, in order."""
         remaining = deque(windows)
         frames: Iterator[Any] = chain([self._first], self._frames)
-        position, gap = 0, int(SEEK_GAP_S * self.sample_rate)
+        position, sought, gap = 0, 0, int(SEEK_GAP_S * self.sample_rate)
         while remaining:
             frame = next(frames, None)
             if frame is None or frame.sample_rate != self.sample_rate:
@@ -305,11 +306,16 @@ class AvReader(_Reading):
                 self.end_frame = position
                 return
             samples = mono_of(frame)
+            self._longest = max(self._longest, samples.size)
             yield from clip(position, samples, remaining)
             position += samples.size
             while remaining and remaining[0][1] <= position:
                 remaining.popleft()
-            if remaining and remaining[0][0] - position > gap and self._seek(remaining[0][0]):
+            # Once for a window: where pages are long, a seek lands far before it, and would do so for ever.
+            if remaining and sought < remaining[0][0] and remaining[0][0] - position > gap:
+                sought = remaining[0][0]
+                if not self._seek(sought):
+                    continue
                 frames = self._decode()
                 frame = next(frames, None)
                 position = position if frame is None else self._position(frame)
@@ -334,9 +340,8 @@ class AvReader(_Reading):
         """
         tick = float(self._stream.time_base) * self.sample_rate
         position = round(((frame.pts or 0) - (self._first.pts or 0)) * tick)
-        packet = max(frame.samples, int(self._context.frame_size or 0))
-        snapped = round(position / packet) * packet if packet else position
-        return snapped if abs(snapped - position) <= tick else position
+        snapped = round(position / self._longest) * self._longest
+        return snapped if tick > 1 and abs(snapped - position) <= tick else position
 
     def _goes_on(self, frames: Iterator[Any], position: int) -> bool:
         """Return whether much more than the stated length can be decoded: the header hides a part."""

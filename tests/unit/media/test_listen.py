@@ -1,0 +1,131 @@
+"""Listening to good recordings: what comes out, from where, and what a long one costs."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from prelisten.config import load_config
+from prelisten.media.listen import listen
+from tests.recordings import FORMATS, speech_like, wav_bytes
+
+RATE = 16_000
+# The encoder's own loss; a wrong decoder or an offset of a few samples is far above it.
+LOSS = {"wav": 1e-4, "flac": 1e-4, "mp3": 0.2, "m4a": 0.2, "ogg": 0.2, "opus": 0.3, "webm": 0.3}
+
+# An encoder's delay that this file does not state, so that nobody can take it away.
+PRIMING = {"m4a": 1024}
+
+
+def heard(path: Path, **settings) -> tuple[dict[int, np.ndarray], object]:
+    with listen(path, load_config({}, **settings)) as recording:
+        return dict(recording.blocks()), recording
+
+
+def write(folder: Path, content: bytes) -> Path:
+    path = folder / "named-nothing"
+    path.write_bytes(content)
+    return path
+
+
+def joined(blocks: dict[int, np.ndarray]) -> np.ndarray:
+    return np.concatenate(list(blocks.values()))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_samples_are_those_that_were_encoded(kind: str, tmp_path: Path) -> None:
+    """Every format gives the recording back, at its own rate, without an offset."""
+    original = speech_like(4.0, seed=4, rate=48_000)
+    blocks, recording = heard(write(tmp_path, FORMATS[kind](original, 48_000)))
+    samples = joined(blocks)[PRIMING.get(kind, 0) :][: original.size]
+    original = original[: samples.size]
+    assert (recording.sample_rate, recording.notes) == (48_000, ())
+    assert np.corrcoef(samples, original)[0, 1] > 0.99
+    assert np.abs(samples - original).max() < LOSS[kind]
+
+
+def test_opus_is_decoded_by_libopus(tmp_path: Path) -> None:
+    """FFmpeg's own decoder is off by up to a quarter of full scale; libsndfile uses libopus too."""
+    path = write(tmp_path, FORMATS["opus"](speech_like(4.0, seed=4, rate=48_000), 48_000))
+    reference, _ = soundfile.read(path, dtype="float32")
+    samples = joined(heard(path)[0])
+    assert samples.size == reference.size
+    assert np.abs(samples - reference).max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_window_of_a_long_recording_is_the_same_stretch(kind: str, tmp_path: Path) -> None:
+    """Jumping to a window gives what decoding all of it gives there."""
+    path = write(tmp_path, FORMATS[kind](speech_like(60.0, seed=6), RATE))
+    whole = joined(heard(path, max_seconds=120)[0])
+    blocks, recording = heard(path, max_seconds=8)
+    last = {start: samples for start, samples in blocks.items() if start > 20 * recording.sample_rate}
+    assert sum(samples.size for samples in last.values()) >= 3.9 * recording.sample_rate
+    for start, samples in last.items():
+        # AAC fills some bands with noise, which starts anew after a jump; anything else is equal.
+        assert np.abs(whole[start : start + samples.size] - samples).max() < (0.01 if kind == "m4a" else 1e-4)
+
+
+def test_long_recording_is_heard_in_windows_with_stated_length(tmp_path: Path) -> None:
+    """Of a minute 8 s are heard: the beginning and the end."""
+    blocks, recording = heard(write(tmp_path, wav_bytes(speech_like(60.0))), max_seconds=8)
+    assert (min(blocks), joined(blocks).size, recording.total_s) == (0, 8 * RATE, 60.0)
+    assert max(start + samples.size for start, samples in blocks.items()) == 60 * RATE
+
+
+def test_channels_are_mixed_to_their_mean(tmp_path: Path) -> None:
+    """Left and right in opposite phase cancel; a louder side stays."""
+    left = speech_like(2.0)
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([left, -0.5 * left], axis=1), RATE, format="WAV", subtype="FLOAT")
+    samples = joined(heard(write(tmp_path, file.getvalue()))[0])
+    np.testing.assert_allclose(samples, 0.25 * left, atol=1e-6)
+
+
+def test_wav_has_exact_sums_and_others_have_none(tmp_path: Path) -> None:
+    """Only where this code reads the PCM itself can it vouch for every sample."""
+    samples = speech_like(2.0)
+    wav, other = (heard(write(tmp_path, FORMATS[kind](samples, RATE)))[1] for kind in ("wav", "mp3"))
+    assert wav.exact["n_frames"] == samples.size
+    assert other.exact == {}
+
+
+def crc(content: bytes) -> int:
+    """Return the checksum of an Ogg page (RFC 3533): CRC-32 with the polynomial 0x04c11db7, not reflected."""
+    register = 0
+    for byte in content:
+        register ^= byte << 24
+        for _ in range(8):
+            register = (register << 1 ^ (0x04C11DB7 if register & 0x80000000 else 0)) & 0xFFFFFFFF
+    return register
+
+
+def ogg_page(packets: list[bytes], granule: int, number: int, flags: int) -> bytes:
+    lengths = bytes(map(len, packets))
+    page = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, 1, number, 0, len(lengths))
+    page += lengths + b"".join(packets)
+    return page[:22] + struct.pack("<I", crc(page)) + page[26:]
+
+
+def ten_hours_of_nothing() -> bytes:
+    """Return 10 h of Opus in under a megabyte: packets of two bytes, six lost frames of 20 ms each."""
+    head = b"OpusHead" + struct.pack("<BBHIhB", 1, 1, 312, 48_000, 0, 0)
+    pages = [ogg_page([head], 0, 0, 2), ogg_page([b"OpusTags" + struct.pack("<II", 0, 0)], 0, 1, 0)]
+    for number in range(1176):
+        pages.append(ogg_page([b"\x0b\x06"] * 255, (number + 1) * 255 * 5760, number + 2, 0))
+    return b"".join(pages)
+
+
+def test_ten_hours_in_a_megabyte_cost_two_minutes_of_decoding(tmp_path: Path) -> None:
+    """The windows are reached without decoding what lies between; nothing is claimed about the rest."""
+    content = ten_hours_of_nothing()
+    blocks, recording = heard(write(tmp_path, content))
+    assert len(content) < 1_000_000
+    assert recording.total_s == pytest.approx(36_000, abs=20)
+    assert joined(blocks).size / 48_000 == pytest.approx(120, abs=2)
+    assert (max(blocks) > 35_900 * 48_000, recording.cut_short) == (True, None)
