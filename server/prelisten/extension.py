@@ -78,9 +78,10 @@ class Prelisten:
             get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True
         )
         app.register_blueprint(blueprint)
+        views: dict[str, Any] = app.view_functions
         for view in ("challenge", "seal_claim"):
             endpoint = f"{blueprint.name}.{view}"
-            app.view_functions[endpoint] = limiter.limit(self.config.rate_limit)(app.view_functions[endpoint])
+            views[endpoint] = limiter.limit(self.config.rate_limit)(views[endpoint])
         limiter.init_app(app)
 
     def screened(

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from prelisten.worker import run_worker
 
 from prelisten.app import create_app
 from prelisten.config import Config, load_config
 from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services
 from prelisten.wiring import wire
+from prelisten.worker import run_worker
 
 
 @dataclass
