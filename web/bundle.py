@@ -207,7 +207,8 @@ def _script_part(bundle: Bundle, folder: Path, lockfile: Mapping[str, Any]) -> d
     """Bundle the scripts that load on intent; return what a claim says about the detector."""
     checked = [path for path in folder.iterdir() if path.suffix in {".whl", ".zip", ".wasm"}]
     files = {path.name: {"sha256": runtime.sha256_of(path), "bytes": path.stat().st_size} for path in checked}
-    detector = {"id": _detector_id(bundle), "sha256": lockfile["packages"]["wasm-detector"]["sha256"]}
+    entry = lockfile["packages"]["wasm-detector"]
+    detector = {"id": _detector_id(bundle, folder / entry["file_name"]), "sha256": entry["sha256"]}
     bundle.say("  Bundling the scripts")
     _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": lockfile})
     _script(bundle, "client.js", folder / "client.js", {"DETECTOR": detector})
@@ -215,14 +216,15 @@ def _script_part(bundle: Bundle, folder: Path, lockfile: Mapping[str, Any]) -> d
     return detector
 
 
-def _detector_id(bundle: Bundle) -> str:
-    """Ask the detector for its own id, by the Python that has numpy."""
+def _detector_id(bundle: Bundle, wheel: Path) -> str:
+    """Ask the very wheel that the browser loads for its id, by a Python that has numpy."""
     question = "from wasm_detector.model import detector_id; print(detector_id())"
     return run(
         [str(bundle.python), "-c", question],
         doing="asking the detector its id",
         say=bundle.say,
-        cwd=bundle.root,
+        cwd=wheel.parent,
+        env={**os.environ, "PYTHONPATH": str(wheel)},
     ).strip()
 
 

@@ -166,8 +166,9 @@ export class Client {
 
   /** @param {{job: number | null, code: string, message: string}} failure */
   #failed({ job, code, message }) {
-    // A failure of warming up belongs to no job: a job that comes starts the load again.
-    if (job !== null) this.#settle(job)?.reject(new ScreeningError(code, message));
+    // A runtime that started halfway cannot be started again in the same worker.
+    if (code === Code.LOAD) this.#bury(code, message);
+    else if (job !== null) this.#settle(job)?.reject(new ScreeningError(code, message));
   }
 
   /**

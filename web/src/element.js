@@ -162,7 +162,7 @@ export class PrelistenCheck extends LitElement {
     this.#leave();
     if (!form) return;
     this.#leave = joinHold(form, {
-      wait: this.#waitMs(),
+      wait: () => this.#waitMs(),
       needsHold: () => !this.#isOff() && (BUSY.has(this.state) || this.state === "done"),
       prepare: (signal) => this.#prepare(signal),
     });

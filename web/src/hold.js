@@ -7,7 +7,7 @@ const AGAIN_MS = 1000;
 
 /**
  * @typedef {{
- *   wait: number,
+ *   wait: () => number,
  *   needsHold: () => boolean,
  *   prepare: (signal: AbortSignal) => Promise<boolean>,
  * }} Participant `prepare` resolves to false when the person must choose again before anything is sent
@@ -61,7 +61,7 @@ class Hold {
   async #hold(waiting, submitter) {
     this.#held = true;
     const controller = new AbortController();
-    const timer = setTimeout(() => controller.abort(), Math.max(...waiting.map(({ wait }) => wait)));
+    const timer = setTimeout(() => controller.abort(), Math.max(...waiting.map(({ wait }) => wait())));
     const mayGo = await Promise.all(waiting.map((participant) => prepared(participant, controller.signal)));
     clearTimeout(timer);
     this.#held = false;

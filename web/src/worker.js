@@ -16,6 +16,7 @@ const HEAD_BYTES = 1 << 20; // What the container probe may need.
 const SLICE_BYTES = 4 << 20; // Hashing: few calls into Python, little memory.
 const CHUNK_S = 4; // One segment of the detector: an even pace of progress and bounded memory.
 const LOADING_EVERY_MS = 100;
+const EMPTY_MODULE = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 const BASE = new URL("./", import.meta.url);
 
 /** @typedef {{cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
@@ -55,19 +56,22 @@ function load() {
 
 /** Fetch everything side by side, start Python, import the detector. */
 async function start() {
-  const restore = serveChecked();
+  const { restore, failed } = serveChecked();
   try {
+    new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
     const [{ loadPyodide }] = await Promise.all([
       import(/** @type {any} */ ("./pyodide.mjs")),
       import(/** @type {any} */ ("./pyodide.asm.mjs")), // Pyodide imports it later by the same address.
     ]);
-    const pyodide = await loadPyodide({
+    const starting = loadPyodide({
       indexURL: BASE.href,
       lockFileContents: LOCKFILE,
       packageBaseUrl: BASE.href,
       packages: ["numpy", "wasm-detector"],
       stdout: () => {},
+      stderr: () => {},
     });
+    const pyodide = await Promise.race([starting, failed]); // It waits for ever for a file that did not come.
     const detector = pyodide.pyimport("wasm_detector.browser");
     tell({ kind: Tell.READY, detector: plain(detector.describe()) });
     return detector;
@@ -82,20 +86,20 @@ async function start() {
 /**
  * Answer Pyodide's own fetches from downloads that start at once, report their bytes and are checked against the
  * sums of the build. Pyodide has no option for any of the three.
- * @returns {() => void} puts the ordinary `fetch` back
+ * @returns {{restore: () => void, failed: Promise<never>}} `restore` puts the ordinary `fetch` back; `failed` rejects
+ *   with the first download that failed
  */
 function serveChecked() {
   const ordinary = self.fetch;
   const report = progressOfBytes();
   const ready = new Map(Object.keys(FILES).map((name) => [new URL(name, BASE).href, fetchChecked(name, report)]));
-  for (const download of ready.values()) download.catch(() => {}); // Awaited below, or never: both are fine.
+  const failed = new Promise((_, reject) => ready.forEach((download) => download.catch(reject)));
+  failed.catch(() => {}); // Raced against the start below, or never looked at: both are fine.
   self.fetch = (input, init) => {
     const address = new URL(input instanceof Request ? input.url : String(input), BASE).href;
     return ready.get(address) ?? ordinary.call(self, input, init);
   };
-  return () => {
-    self.fetch = ordinary;
-  };
+  return { failed: /** @type {Promise<never>} */ (failed), restore: () => (self.fetch = ordinary) };
 }
 
 /** @returns {(bytes: number) => void} adds up bytes and tells the page, at most ten times a second */
