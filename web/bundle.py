@@ -31,7 +31,7 @@ from bundling.toolchain import Node, Say, find_node, pip, run
 # Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
 SOURCE_DATE_EPOCH = "315532800"
 # Sentences that a page needs before anybody chose a file; the rest comes with the first intent.
-EARLY_KEYS = ("ui.idle",)
+EARLY_KEYS = ("ui.idle", "error.offline")
 WIDGET_KEYS = ("ui.", "band.", "error.", "reason.")
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 

@@ -39,7 +39,7 @@ def test_reasons_places_coverage_and_next_step_are_shown(form: FormPage) -> None
     form.choose(wav_bytes(speech_like(10.0, seed=1)))
     form.wait_for("done")
     text = form.text()
-    assert "Listened to all 10 s" in text
+    assert "Listened to the whole recording, 10 s" in text
     assert "What happens next" in text
     assert {"No signs", "Some signs", "Strong signs", "Could not"} & {" ".join(text.split()[:2])}
 

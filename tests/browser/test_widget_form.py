@@ -35,6 +35,14 @@ def test_sending_carries_the_file_and_the_token(form: FormPage) -> None:
     assert form.posts() == ["/prelisten/v1/challenge", "/prelisten/v1/seal", "/"]
 
 
+def test_could_not_tell_is_sealed_too(form: FormPage) -> None:
+    """A claim without a score is a claim: the server learns that the browser could not tell."""
+    form.choose(wav_bytes(speech_like(3.0) * 0))
+    form.wait_for("done")
+    form.send()
+    assert "voice-hint" in form.entries()
+
+
 def test_sending_at_once_waits_for_the_result(form: FormPage) -> None:
     """A submit during the analysis is held, and goes out with the token."""
     form.choose(SHORT)

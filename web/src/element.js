@@ -285,7 +285,7 @@ export class PrelistenCheck extends LitElement {
   /** @param {string} code */
   #sentence(code) {
     const catalogue = this.#parts?.catalogue ?? {};
-    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? EARLY["ui.idle.failed"];
+    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? EARLY[`error.${code}`] ?? EARLY["ui.idle.failed"];
   }
 
   /** Stop what runs and drop what was heard and sealed. */
@@ -403,7 +403,7 @@ export class PrelistenCheck extends LitElement {
           <slot name="label"></slot>
           <slot @slotchange=${this.#adopt}></slot>
           <slot name="help"></slot>
-          <slot name="privacy"><p class="note">${EARLY[failed ? "ui.idle.failed" : "ui.idle"]}</p></slot>
+          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : EARLY["ui.idle"]}</p></slot>
         </div>
         ${panel && catalogue ? panel.render(this.#view(catalogue), { html, svg, nothing }) : nothing}
         <slot name="footer"></slot>

@@ -14,12 +14,12 @@ p, dl, dd, figure, h3, ul { margin: 0; padding: 0; }
 .high { --_tone: var(--_high); }
 .head { display: flex; flex-wrap: wrap; align-items: center; gap: 10px 12px; }
 .done .head { align-items: flex-start; }
-.words { flex: 1 1 12rem; min-width: 0; overflow-wrap: anywhere; }
+.words { flex: 1 1 9rem; min-width: 0; overflow-wrap: anywhere; }
 .badge {
   display: grid; flex: none; place-items: center; width: 40px; height: 40px; border-radius: 50%;
   background: color-mix(in srgb, var(--_tone) 13%, transparent); color: var(--_tone);
 }
-.icon { width: 22px; height: 22px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
+.icon { width: 26px; height: 26px; fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .title { font-size: 1.0625rem; font-weight: 650; line-height: 1.35; }
 .score { margin-inline-start: 6px; color: var(--_muted); font-size: 0.875rem; font-weight: 400; }
 .soft { color: var(--_muted); font-size: 0.9375rem; }

@@ -22,7 +22,9 @@ import { panelStyles } from "./panel-styles.js";
 const MAX_REASONS = 5;
 const MAX_PLACES = 3;
 const RETRIES = new Set(["error", "timeout", "cancelled", "stale", "offline"]);
-const MARKED_FROM = 0.5; // A segment more likely than not to be synthetic is drawn in the band's colour.
+// Segments like this are drawn in the band's colour, in a recording whose band says that there are signs.
+const MARKED_FROM = 0.6;
+const SIGNS = new Set(["elevated", "high"]);
 
 // 24 x 24 outlines. Each band has a shape of its own: colour is never the only difference.
 const ICONS = {
@@ -193,21 +195,23 @@ function score({ catalogue, result, show }, { html, nothing }) {
  * @param {Result} result
  * @param {Lit} lit
  */
-function timeline({ catalogue }, { segments, coverage: { total_s, analysed_s } }, { html, svg, nothing }) {
+function timeline({ catalogue }, { band, segments, coverage: { total_s, analysed_s } }, { html, svg, nothing }) {
   if (segments.length < 2) return nothing;
   const total = Math.max(total_s ?? analysed_s, segments[segments.length - 1].end_s);
   const bars = segments.map(({ start_s, end_s, spoof_score }) => {
     const height = 10 + 90 * (spoof_score ?? 0);
-    const kind = spoof_score === null ? "none" : spoof_score >= MARKED_FROM ? "marked" : "plain";
+    const kind = spoof_score === null ? "none" : SIGNS.has(band) && spoof_score >= MARKED_FROM ? "marked" : "plain";
     return svg`<rect part="segment" class=${kind} x=${(1000 * start_s) / total} y=${100 - height}
       width=${Math.max(2, (1000 * (end_s - start_s)) / total - 4)} height=${height} />`;
   });
   return html`
     <figure part="timeline" class="timeline">
-      <svg viewBox="0 0 1000 100" preserveAspectRatio="none" role="img" aria-label=${catalogue["ui.timeline.label"]}>
+      <svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">
         ${bars}
       </svg>
-      <figcaption class="soft number"><span>0:00</span><span>${clock(total)}</span></figcaption>
+      <figcaption class="soft number">
+        <span>0:00</span><span>${catalogue["ui.timeline.label"]}</span><span>${clock(total)}</span>
+      </figcaption>
     </figure>
   `;
 }
@@ -227,7 +231,8 @@ function reasons({ catalogue }, result, { html, nothing }) {
         (reason) => html`
           <li part="reason">
             <p class="name">${catalogue[`reason.${reason.code}.title`] ?? nothing}</p>
-            <p class="soft">${fill(catalogue[`reason.${reason.code}`], reason.params)} ${places(catalogue, reason)}</p>
+            <p class="soft">${fill(catalogue[`reason.${reason.code}`], reason.params)}</p>
+            <p class="soft number">${places(catalogue, reason)}</p>
           </li>
         `,
       )}

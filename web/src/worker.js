@@ -164,9 +164,17 @@ const base64 = (sha256) => btoa(sha256.replace(/../g, (pair) => String.fromCharC
  * @returns {any} the same as plain JavaScript data, the proxy released
  */
 function plain(proxy) {
-  const value = proxy.toJs({ dict_converter: Object.fromEntries });
+  const value = proxy.toJs({ dict_converter: dictionary });
   proxy.destroy();
   return value;
+}
+
+/**
+ * @param {Iterable<[string, unknown]>} entries of a Python dict
+ * @returns {Record<string, unknown>} with null for None: `undefined` would be missing from the claim's JSON
+ */
+function dictionary(entries) {
+  return Object.fromEntries(Array.from(entries, ([key, value]) => [key, value ?? null]));
 }
 
 /**
