@@ -38,7 +38,7 @@ def compare(
     differences = tuple(_differences(claim, own, band_margin=band_margin))
     if differences:
         return Recomputed.MISMATCH, differences
-    is_same = own["exact"] and all(claim[name] == own[name] for name in ("exact", "near", "q", "band"))
+    is_same = own["exact"] and all(claim[name] == own[name] for name in ("exact", "near", "q", "band", "cov"))
     return (Recomputed.MATCH if is_same else Recomputed.WITHIN_TOLERANCE), ()
 
 

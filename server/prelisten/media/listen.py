@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -38,6 +39,8 @@ from prelisten.media.protocol import (
     START,
 )
 from wasm_detector.hint import Reason
+
+log = logging.getLogger(__name__)
 
 # `-P`: the working folder must not lend a module.
 CHILD = ("-P", "-m", "prelisten.media.child")
@@ -299,6 +302,7 @@ class _Child:
             status = self._process.wait(timeout=max(self._left_s, TICK_S))
         except subprocess.TimeoutExpired:
             return "decode_timeout"
+        log.warning("the decoder ended with status %d: %s", status, bytes(self._stderr[-500:]))
         if status == -signal.SIGXCPU:
             return "decode_timeout"
         # A library that gets no memory says so in many ways, or is killed for it.
