@@ -1,0 +1,66 @@
+"""Trimming and repacking: what goes, what stays, and that the bytes are the same every time."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from bundling.archives import keeps_numpy, keeps_stdlib, repack
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numpy/random/_generator.cpython-314-wasm32-emscripten.so",
+        "numpy/f2py/crackfortran.py",
+        "numpy/lib/tests/test_io.py",
+        "numpy/_core/_multiarray_tests.cpython-314-wasm32-emscripten.so",
+        "numpy/__init__.pyi",
+        "numpy/_core/include/numpy/ndarrayobject.h",
+    ],
+)
+def test_numpy_loses_what_the_detector_never_imports(name: str) -> None:
+    """Tests, generators, headers and stubs stay at home."""
+    assert not keeps_numpy(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "numpy/__init__.py",
+        "numpy/fft/_pocketfft_umath.cpython-314-wasm32-emscripten.so",
+        "numpy/linalg/_umath_linalg.cpython-314-wasm32-emscripten.so",
+        "numpy/typing/__init__.py",
+        "numpy-2.4.3.dist-info/METADATA",
+        "numpy-2.4.3.dist-info/licenses/LICENSE.txt",
+    ],
+)
+def test_numpy_keeps_what_runs_and_its_licence(name: str) -> None:
+    """The three shared objects, the modules and the licence are shipped."""
+    assert keeps_numpy(name)
+
+
+def make_zip(path: Path, *, date: tuple[int, int, int, int, int, int]) -> Path:
+    """Write a small deflated archive, its members in the wrong order."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("b.py", "a.py", "sub/"):
+            archive.writestr(zipfile.ZipInfo(name, date), "" if name.endswith("/") else name)
+    return path
+
+
+def test_repacking_is_reproducible(tmp_path: Path) -> None:
+    """Dates and order of the source leave no trace."""
+    targets = []
+    for year in (1999, 2024):
+        source = make_zip(tmp_path / f"{year}.zip", date=(year, 5, 5, 5, 5, 4))
+        targets.append(tmp_path / f"{year}.out")
+        repack(source, targets[-1], keeps_stdlib)
+    assert targets[0].read_bytes() == targets[1].read_bytes()
+
+
+def test_repacked_members_are_stored(tmp_path: Path) -> None:
+    """Nothing is deflated inside, because brotli comes outside."""
+    repack(make_zip(tmp_path / "in.zip", date=(2020, 1, 1, 0, 0, 0)), tmp_path / "out.zip", keeps_stdlib)
+    members = zipfile.ZipFile(tmp_path / "out.zip").infolist()
+    assert [(m.filename, m.compress_type) for m in members] == [("a.py", 0), ("b.py", 0)]

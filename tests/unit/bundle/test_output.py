@@ -1,0 +1,69 @@
+"""The folder that a browser downloads from: named by its hash, described by its manifest, replaced at once."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from bundling.output import MANIFEST, describe, is_current, replace_folder, tree_hash
+
+
+@pytest.fixture
+def dist(tmp_path: Path) -> Path:
+    """A finished bundle of one file."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / "widget.js").write_bytes(b"export {};")
+    (folder / "widget.js.gz").write_bytes(gzip.compress(b"export {};"))
+    files = describe(folder)
+    (folder / MANIFEST).write_text(json.dumps({"inputs": "abc", "files": files}), encoding="utf-8")
+    return folder
+
+
+def test_hash_changes_with_content_and_with_names(tmp_path: Path) -> None:
+    """A folder is immutable under its name: any difference gives another one."""
+    (tmp_path / "a.js").write_text("1", encoding="utf-8")
+    first = tree_hash(tmp_path)
+    (tmp_path / "a.js").write_text("2", encoding="utf-8")
+    second = tree_hash(tmp_path)
+    (tmp_path / "a.js").rename(tmp_path / "b.js")
+    assert len({first, second, tree_hash(tmp_path)}) == 3
+
+
+def test_manifest_describes_sizes_of_each_encoding(dist: Path) -> None:
+    """Compressed siblings are no entries of their own."""
+    entry = describe(dist)["widget.js"]
+    assert (entry["bytes"], entry["br"]) == (10, None)
+    assert entry["gz"] == (dist / "widget.js.gz").stat().st_size
+    assert len(entry["sha256"]) == 64
+
+
+def test_current_bundle_is_recognised(dist: Path) -> None:
+    """The same inputs and whole files: nothing to do."""
+    assert is_current(dist, "abc")
+
+
+@pytest.mark.parametrize("damage", ["inputs", "missing", "short", "manifest", "sibling"])
+def test_anything_amiss_builds_again(dist: Path, damage: str) -> None:
+    """Other inputs, a missing or cut file, an unreadable manifest."""
+    if damage == "missing":
+        (dist / "widget.js").unlink()
+    if damage == "short":
+        (dist / "widget.js").write_bytes(b"ex")
+    if damage == "sibling":
+        (dist / "widget.js.gz").unlink()
+    if damage == "manifest":
+        (dist / MANIFEST).write_text("{", encoding="utf-8")
+    assert not is_current(dist, "other" if damage == "inputs" else "abc")
+
+
+def test_replacing_leaves_nothing_of_the_old_one(dist: Path, tmp_path: Path) -> None:
+    """The new folder takes the old one's place whole."""
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "new.js").write_text("", encoding="utf-8")
+    replace_folder(made, dist)
+    assert [path.name for path in dist.iterdir()] == ["new.js"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dist"]
