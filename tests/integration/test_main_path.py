@@ -67,7 +67,7 @@ def mp4_with_sound(samples) -> bytes:
 @pytest.mark.parametrize("ending", FORMATS)
 def test_recording_of_each_format_is_heard_whole(live_site, ending):
     """Each format is decoded to its end and gets a decision that rests on what was heard."""
-    samples = speech_like(6.0, seed=21, rate=48_000)
+    samples = speech_like(4.5, seed=21, rate=48_000)
     _, decision, findings = decided(live_site, FORMATS[ending](samples, 48_000), name=f"voice.{ending}")
     heard = next(finding for finding in findings if finding.check == "recompute")
     assert heard.state is FindingState.DONE
@@ -144,7 +144,7 @@ def test_lying_claim_is_a_mismatch_and_changes_no_decision(live_site):
     """A claim about the right file with made-up numbers: the reviewer sees it, the decision is the same without it."""
     from tests.integration.test_routes import seal_for
 
-    client, recording = live_site.client(), wav_bytes(speech_like(5.0, seed=26))
+    client, recording = live_site.client(), wav_bytes(speech_like(4.0, seed=26))
     token = seal_for(client, recording)
     submission, with_claim, _ = decided(live_site, recording, **{"voice-hint": token})
     _, without, _ = decided(live_site, recording, idempotency_key="other")

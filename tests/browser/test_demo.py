@@ -1,0 +1,114 @@
+"""The demonstration pages as people use them: with and without scripts, and the reviewer's side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Server, start_server
+from tests.recordings import RATE, speech_like, wav_bytes
+
+DECIDED = "[data-decision]:not([data-decision=hold])"
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    """A recording of five seconds."""
+    path = tmp_path / "voice.wav"
+    path.write_bytes(wav_bytes(speech_like(5.0, seed=41)))
+    return path
+
+
+def test_choosing_and_sending_leads_to_a_decision(page: Page, server: Server, voice: Path):
+    """A person picks a file, sees a band, sends, and is led to a page that ends with a decision."""
+    page.goto(server.url)
+    page.get_by_label("Your recording").set_input_files(voice)
+    page.locator("prelisten-check[state=done]").wait_for(timeout=60_000)
+    page.locator("#send").click()
+    page.wait_for_url("**/submissions/*")
+    page.locator(DECIDED).wait_for(timeout=30_000)
+    assert page.locator(DECIDED).get_attribute("data-decision") in ("accept", "label", "review")
+
+
+def test_form_works_without_javascript(browser: Browser, server: Server, voice: Path):
+    """The same form, scripts off: the file is sent alone, and the page follows the decision by itself."""
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(server.url)
+    page.locator("#voice").set_input_files(voice)
+    page.locator("#send").click()
+    page.wait_for_url("**/submissions/*")
+    page.locator(DECIDED).wait_for(timeout=30_000)
+    page.context.close()
+
+
+def test_double_click_on_send_is_one_submission(page: Page, server: Server, voice: Path):
+    """Two quick clicks lead to one page; sending the very form again leads there too."""
+    page.goto(server.url)
+    page.locator("#voice").set_input_files(voice)
+    page.locator("prelisten-check[state=done]").wait_for(timeout=60_000)
+    page.locator("#send").dblclick()
+    page.wait_for_url("**/submissions/*")
+    first = page.url
+    page.go_back()
+    page.locator("#voice").set_input_files(voice)
+    page.locator("#send").click()
+    page.wait_for_url("**/submissions/*")
+    assert page.url == first
+
+
+def test_too_large_upload_is_answered_with_the_limit(browser: Browser, tmp_path: Path):
+    """A browser that sends too much gets a page that names the limit, not a broken connection."""
+    small = start_server(tmp_path / "data", max_upload_bytes="1000000")
+    try:
+        big = tmp_path / "big.wav"
+        big.write_bytes(wav_bytes(speech_like(2.0, seed=1)) + bytes(30_000_000))
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.goto(small.url)
+        page.locator("#voice").set_input_files(big)
+        page.locator("#send").click()
+        expect(page.locator("[data-error='413']")).to_contain_text("1 MB", timeout=30_000)
+        page.context.close()
+    finally:
+        small.stop()
+
+
+@pytest.fixture(scope="module")
+def strict_server(tmp_path_factory: pytest.TempPathFactory):
+    """A server whose policy gives every recording to a person."""
+    folder = tmp_path_factory.mktemp("strict")
+    policy = folder / "policy.yaml"
+    policy.write_text(
+        "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
+    )
+    started = start_server(folder / "data", policy=str(policy))
+    yield started
+    started.stop()
+
+
+def test_reviewer_listens_and_resolves(page: Page, strict_server: Server, voice: Path):
+    """The link signs in once; a case plays from its marks; an outcome with a note moves it to the resolved ones."""
+    page.goto(strict_server.url)
+    page.locator("#voice").set_input_files(voice)
+    page.locator("prelisten-check[state=done]").wait_for(timeout=60_000)
+    page.locator("#send").click()
+    page.locator("[data-decision=review]").wait_for(timeout=30_000)
+
+    page.goto(strict_server.review_link)
+    page.get_by_label("Your name").fill("Mona")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("link", name="voice.wav").first.click()
+    player = page.locator("#player")
+    expect(player).to_have_js_property("readyState", 4, timeout=10_000)
+    assert player.evaluate("player => player.duration") == pytest.approx(5.0, abs=1 / RATE)
+    page.get_by_label("Genuine speech").check()
+    page.get_by_label("Note").fill("breath and room")
+    page.get_by_role("button", name="Resolve").click()
+    page.get_by_role("link", name="Resolved").click()
+    page.get_by_role("link", name="voice.wav").first.click()
+    expect(page.locator("main")).to_contain_text("breath and room")
+
+    page.context.clear_cookies()
+    page.goto(strict_server.review_link)
+    expect(page.get_by_role("heading")).to_contain_text("no longer works")
