@@ -42,18 +42,21 @@ progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
 .timeline .marked { fill: var(--_tone); }
 .timeline .plain { fill: color-mix(in srgb, var(--_tone) 35%, var(--_line)); }
 .timeline .none { fill: var(--_line); }
-figcaption { display: flex; justify-content: space-between; margin-top: 4px; font-size: 0.8125rem; }
+figcaption { display: flex; justify-content: space-between; gap: 12px; margin-top: 6px; text-align: center; font-size: 0.8125rem; }
 h3 { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
 .reasons { display: grid; gap: 12px; margin-top: 8px; list-style: none; }
 .reasons li { padding-inline-start: 12px; border-inline-start: 3px solid color-mix(in srgb, var(--_tone) 55%, transparent); }
 .name { font-size: 0.9375rem; font-weight: 600; }
-.facts { display: grid; gap: 8px; margin-top: 18px; padding-top: 14px; border-top: 1px solid var(--_line); color: var(--_muted); font-size: 0.875rem; }
-dt { color: var(--prelisten-text, CanvasText); font-weight: 600; }
+.facts { display: grid; gap: 8px; margin-top: 18px; padding-top: 14px; border-top: 1px solid var(--_line); font-size: 0.875rem; }
+dt { font-weight: 600; }
+dd { color: var(--_muted); }
 @media (prefers-reduced-motion: reduce) { progress::-webkit-progress-value { transition: none; } }
 @media (forced-colors: active) {
   .badge { border: 1px solid; forced-color-adjust: auto; }
-  .timeline rect { forced-color-adjust: none; fill: CanvasText; }
+  .timeline rect, .timeline .marked { fill: CanvasText; forced-color-adjust: none; }
   .timeline .plain { fill: GrayText; }
-  progress { border: 1px solid; }
+  progress { height: 10px; border: 1px solid CanvasText; }
+  progress::-webkit-progress-value { background: CanvasText; forced-color-adjust: none; }
+  progress::-moz-progress-bar { background: CanvasText; forced-color-adjust: none; }
 }
 `;

@@ -244,8 +244,8 @@ function reasons({ catalogue }, result, { html, nothing }) {
  * @param {Record<string, string>} catalogue
  * @param {Reason} reason
  */
-function places(catalogue, { ranges }) {
-  if (!ranges.length) return "";
+function places(catalogue, { weight, ranges }) {
+  if (!ranges.length || !weight) return ""; // A mere limit is not about a place.
   const list = ranges.slice(0, MAX_PLACES).map(([start, end]) => `${clock(start)}–${clock(end)}`);
   return fill(catalogue["ui.place.most"], { places: list.join(", ") });
 }

@@ -353,7 +353,8 @@ async function analyse(detector, source, maxSeconds, job, id) {
   const total = frames === null ? undefined : frames / sampleRate;
   const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout);
   try {
-    const windows = /** @type {[number, number][]} */ (plain(analysis.windows()));
+    const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
+    const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);
     const wanted = windows.reduce((sum, [start, end]) => sum + end - start, 0) / sampleRate;
     for (const [start, end] of pieces(windows, Math.round(CHUNK_S * sampleRate))) {
       const { analysed_s: seconds } = plain(await source.push(analysis, start, end));
@@ -367,7 +368,7 @@ async function analyse(detector, source, maxSeconds, job, id) {
 }
 
 /**
- * @param {[number, number][]} windows in frames
+ * @param {number[][]} windows in frames
  * @param {number} size frames of one piece
  */
 function* pieces(windows, size) {
