@@ -6,40 +6,66 @@ the high bands where synthesis leaves most of its traces (Sahidullah et al. 2015
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from wasm_detector.frames import HOP_LENGTH, N_FFT, Array, Frames, energy, frame
+from wasm_detector.frames import HOP_LENGTH, N_FFT, Array, Frames, energy, frame, relative_power, transform
 
 N_BANDS, N_LFCC, N_PHASE_BANDS = 64, 40, 20
 FRAME_RATE = 100.0
+"""Frames a second."""
 
 PITCH_LAGS = (40, 230)
 """Lags at 16 kHz that count as a pitch period: 400 Hz down to 70 Hz."""
 
 LPC_ORDER = 16
 
+N_FFT_LONG, HOP_LONG = 1024, 320
+"""64 ms windows every 20 ms: long enough to see single overtones."""
+
+N_CELLS, CELL_WIDTH = 16, 16
+"""Cells: 16 bands of 500 Hz in each frame, of 16 bins each."""
+
+MODULATION_LENGTH, MODULATION_HOP = 128, 64
+MODULATION_EDGES = (2, 5, 10, 17, 26, 38, 52, 65)
+"""Spectra of 256 ms of the 2 ms envelopes; edges in bins of 3.9 Hz, so about 8 to 250 Hz."""
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """All per-frame measures of one segment; `weight` is the frames' activity, shape=(n_frames,)."""
+    """All measures of one segment; `weight` is the frames' activity, shape=(n_frames,).
+
+    `cells` is the log power by bin within cells, shape=(n_frames, 16, 16); `cell_level` the cells' log mean power.
+    `phase_sizes`, shape=(n_frames, 60), has each phase band's mean |frequency offset|, |delay| and cosine of the drift,
+    all bins alike; `phase_level` the bands' log power. `texture` has the long windows' measures, shape=(n_long, 64);
+    `flutter` the fine modulation.
+    """
 
     weight: Array
-    log_power: Array
+    cells: Array
+    cell_level: Array
     log_band: Array
     lfcc: Array
     frequency_deviation: Array
     band_frequency: Array
+    frequency_spread: Array
     delay_concentration: Array
     band_delay: Array
+    delay_spread: Array
     drift_concentration: Array
+    phase_sizes: Array
+    phase_level: Array
     novelty: Array
+    texture: Array
+    flutter: Array
     periodicity: Array
     lag: Array
     residual: Array
+    resonances: Array
     pulse_alignment: Array
     pulse_sharpness: Array
     flux: Array
@@ -74,23 +100,31 @@ def phase_deviation(frames: Frames) -> tuple[Array, Array]:
     return np.clip(offset, -3.0, 3.0), np.clip(delay, -0.5, 0.5)
 
 
-def concentration(angle: Array, weight: Array, n_bands: int, width: int) -> Array:
+def spread_within(values: Array, power: Array) -> Array:
+    """Return the log of the power-weighted standard deviation of the bins of each band, shape=(n_frames, 20)."""
+    total = pool(power, N_PHASE_BANDS, 12)
+    mean = pool(power * values, N_PHASE_BANDS, 12) / total
+    square = pool(power * values**2, N_PHASE_BANDS, 12) / total
+    return np.asarray(np.log(np.sqrt(np.maximum(square - mean**2, 1e-8)) + 1e-3))
+
+
+def concentration(cosine: Array, sine: Array, weight: Array) -> Array:
     """Return the length of the weighted mean of unit vectors in each band, 0 (scattered) to 1 (all alike)."""
-    total = pool(weight, n_bands, width)
-    real, imag = pool(weight * np.cos(angle), n_bands, width), pool(weight * np.sin(angle), n_bands, width)
-    return np.asarray(np.sqrt(real**2 + imag**2) / total)
+    real, imag = pool(weight * cosine, N_PHASE_BANDS, 12), pool(weight * sine, N_PHASE_BANDS, 12)
+    return np.asarray(np.sqrt(real**2 + imag**2) / pool(weight, N_PHASE_BANDS, 12))
 
 
-def phase_drift(frames: Frames, magnitude: Array) -> tuple[Array, Array]:
-    """Return the second time difference of the phase as (angle, weight), two frames shorter.
+def phase_drift(frames: Frames, magnitude: Array) -> tuple[Array, Array, Array]:
+    """Return the second time difference of the phase as (cosine, sine, weight), two frames shorter.
 
-    It is 0 for anything that stays a sinusoid, whatever its frequency.
+    The angle is 0 for anything that stays a sinusoid, whatever its frequency.
     """
     x = frames.spectrum
     step = x[1:] * np.conj(x[:-1])
     turn = step[1:] * np.conj(step[:-1])
+    length = np.sqrt(energy(turn)) + np.float32(1e-12)
     weight = np.minimum(np.minimum(magnitude[2:], magnitude[1:-1]), magnitude[:-2])
-    return np.arctan2(turn.imag, turn.real), weight
+    return turn.real / length, turn.imag / length, weight
 
 
 def autocorrelation(frames: Frames) -> Array:
@@ -128,13 +162,25 @@ def linear_prediction(correlation: Array) -> Array:
     return polynomial.astype(np.float32)
 
 
-def residual_shape(frames: Frames, correlation: Array) -> Array:
+def prediction_cepstra(polynomial: Array) -> Array:
+    """Return the cepstra of the resonances that linear prediction finds, shape=(n_frames, LPC_ORDER).
+
+    Atal's recursion (1974): c_n = -a_n - sum_k (k / n) c_k a_(n-k).
+    """
+    cepstra = np.zeros_like(polynomial)
+    for n in range(1, LPC_ORDER + 1):
+        k = np.arange(1, n)
+        reach = ((k / n).astype(np.float32) * cepstra[:, 1:n] * polynomial[:, n - 1 : 0 : -1]).sum(axis=1)
+        cepstra[:, n] = -polynomial[:, n] - reach
+    return cepstra[:, 1:]
+
+
+def residual_shape(frames: Frames, polynomial: Array) -> Array:
     """Return what is left after linear prediction, shape=(n_frames, 4).
 
     Columns: prediction gain (log), skewness, kurtosis (log) and peak (log of max²/mean²) of the residual:
     glottal pulses make it peaky and one-sided.
     """
-    polynomial = linear_prediction(correlation)
     stacked = frame(frames.samples, N_FFT, HOP_LENGTH)[:, 80 : 80 + 352 + LPC_ORDER]
     left = np.zeros((stacked.shape[0], 352), dtype=np.float32)
     for lag in range(LPC_ORDER + 1):
@@ -142,7 +188,7 @@ def residual_shape(frames: Frames, correlation: Array) -> Array:
     floor = np.float32(1e-7)
     square = left**2
     variance = square.mean(axis=1) + floor
-    skew = (square * left).mean(axis=1) / variance**1.5
+    skew = (square * left).mean(axis=1) / (variance * np.sqrt(variance))
     kurtosis = (square**2).mean(axis=1) / variance**2
     gain = np.log(((stacked**2).mean(axis=1) + floor) / variance)
     return np.stack([gain, skew, np.log(kurtosis + 0.1), np.log(square.max(axis=1) / variance + 1.0)], axis=1)
@@ -165,43 +211,85 @@ def pulse_measures(frames: Frames) -> tuple[Array, Array, Array]:
     alignment = np.concatenate([near, far, near.mean(axis=1, keepdims=True)], axis=1)
     level = np.log(frames.short[:, 1:])
     flux = np.abs(level[1:] - level[:-1]).mean(axis=1) * np.float32(10.0 / np.log(10.0))
-    return alignment, np.log((unit**4).mean(axis=2) + 0.1), flux
+    return alignment, np.log(np.square(unit * unit).mean(axis=2) + np.float32(0.1)), flux
 
 
-def spectral_novelty(log_power: Array) -> Array:
-    """Return 1 - correlation of each band's bins between successive frames, shape=(n_frames - 1, 16), 0 to 2."""
-    n = log_power.shape[0]
-    bands = log_power[:, 1:257].reshape(n, 16, 16)
-    centred = bands - bands.mean(axis=2, keepdims=True)
+def spectral_novelty(cells: Array) -> Array:
+    """Return 1 - correlation of each cell's bins between successive frames, shape=(n_frames - 1, 16), 0 to 2."""
+    centred = cells - cells.mean(axis=2, keepdims=True)
     norm = np.sqrt((centred**2).sum(axis=2)) + np.float32(0.5)
     return np.asarray(1.0 - (centred[1:] * centred[:-1]).sum(axis=2) / (norm[1:] * norm[:-1]))
 
 
+def long_texture(samples: Array) -> Array:
+    """Return how the bins of each cell stand out in long windows, shape=(n_long, 64), all in nat.
+
+    Four measures of 16 cells: crest (max over mean), flatness (log mean minus mean log), roughness (log mean square
+    step between neighbouring bins) and coarse roughness (between bins 62 Hz apart, relative to it).
+    """
+    angle = 2.0 * np.pi * (np.arange(N_FFT_LONG) - (N_FFT_LONG - 1) / 2) / N_FFT_LONG
+    window = (0.5 + 0.5 * np.cos(angle)).astype(np.float32)
+    power = relative_power(energy(transform(frame(samples, N_FFT_LONG, HOP_LONG), window)))
+    cells = power[:, 1:513].reshape(-1, N_CELLS, 32)
+    log_cells = np.log(cells)
+    log_mean = np.log(cells.mean(axis=2))
+    rough = np.log(np.square(log_cells[:, :, 1:] - log_cells[:, :, :-1]).mean(axis=2) + np.float32(0.01))
+    coarse = np.log(np.square(log_cells[:, :, 4:] - log_cells[:, :, :-4]).mean(axis=2) + np.float32(0.01))
+    crest = np.log(cells.max(axis=2)) - log_mean
+    return np.concatenate([crest, log_cells.mean(axis=2) - log_mean, rough, coarse - rough], axis=1)
+
+
+def fine_modulation(short: Array) -> Array:
+    """Return where between 8 and 250 Hz the envelopes of 8 bands move, shape=(n_blocks, 56): log power, centred."""
+    envelope = np.log(pool(short, 8, 6))
+    blocks = sliding_window_view(envelope, MODULATION_LENGTH, axis=0)[::MODULATION_HOP]
+    centred = blocks - blocks.mean(axis=2, keepdims=True)
+    power = energy(transform(centred, np.hanning(MODULATION_LENGTH).astype(np.float32)))
+    level = [power[:, :, low:high].mean(axis=2) for low, high in itertools.pairwise(MODULATION_EDGES)]
+    log_level = np.log(np.stack(level, axis=1) + np.float32(0.01))
+    return np.asarray((log_level - log_level.mean(axis=1, keepdims=True)).reshape(blocks.shape[0], -1))
+
+
 def measure(frames: Frames) -> Features:
     """Compute every measure of one segment, each once."""
-    log_power = np.log(frames.power)
+    n_frames = frames.power.shape[0]
+    cells = frames.power[:, 1:257].reshape(n_frames, N_CELLS, CELL_WIDTH)
+    log_cells = np.log(cells)
     magnitude = np.sqrt(frames.power)
     log_band = np.log(pool(frames.power, N_BANDS, 4))
     offset, delay = phase_deviation(frames)
     total = pool(magnitude, N_PHASE_BANDS, 12)
-    drift, drift_weight = phase_drift(frames, magnitude)
+    cosine, sine, drift_weight = phase_drift(frames, magnitude)
+    turn = np.float32(2.0 * np.pi) * delay
+    drift = np.pad(cosine, ((1, 1), (0, 0)))  # The first and the last frame have no second difference.
     correlation = autocorrelation(frames)
+    polynomial = linear_prediction(correlation)
     periodicity, lag = pitch(correlation)
     alignment, sharpness, flux = pulse_measures(frames)
     return Features(
         weight=frames.activity,
-        log_power=log_power,
+        cells=log_cells,
+        cell_level=np.log(cells.mean(axis=2)),
         log_band=log_band,
         lfcc=log_band @ dct_basis(N_BANDS, N_LFCC),
         frequency_deviation=pool(magnitude * np.abs(offset), N_PHASE_BANDS, 12) / total,
         band_frequency=pool(magnitude * offset, N_PHASE_BANDS, 12) / total,
-        delay_concentration=concentration(2.0 * np.pi * delay, magnitude, N_PHASE_BANDS, 12),
+        frequency_spread=spread_within(offset, frames.power),
+        delay_concentration=concentration(np.cos(turn), np.sin(turn), magnitude),
         band_delay=pool(magnitude * delay, N_PHASE_BANDS, 12) / total,
-        drift_concentration=concentration(drift, drift_weight, N_PHASE_BANDS, 12),
-        novelty=spectral_novelty(log_power),
+        delay_spread=spread_within(delay, frames.power),
+        drift_concentration=concentration(cosine, sine, drift_weight),
+        phase_sizes=np.concatenate(
+            [pool(one, N_PHASE_BANDS, 12) / 12 for one in (abs(offset), abs(delay), drift)], 1
+        ),
+        phase_level=np.log(pool(frames.power, N_PHASE_BANDS, 12)),
+        novelty=spectral_novelty(log_cells),
+        texture=long_texture(frames.samples),
+        flutter=fine_modulation(frames.short),
         periodicity=periodicity,
         lag=lag,
-        residual=residual_shape(frames, correlation),
+        residual=residual_shape(frames, polynomial),
+        resonances=prediction_cepstra(polynomial),
         pulse_alignment=alignment,
         pulse_sharpness=sharpness,
         flux=flux,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wasm_detector.errors import ModelError
 from wasm_detector.features import FRAME_RATE, measure
 from wasm_detector.frames import N_FFT, Array, analyse
 from wasm_detector.hint import Band, Coverage, Hint, Reason, Segment, Signal
@@ -61,6 +62,16 @@ def logit(probability: float) -> float:
     """Return the log-odds of a probability, kept finite."""
     kept = min(max(probability, 1e-9), 1.0 - 1e-9)
     return math.log(kept / (1.0 - kept))
+
+
+def check_model(model: Model) -> None:
+    """Raise `ModelError` unless the model's parts are this code's signals, in order."""
+    trained, known = [part.name for part in model.parts], [kind.name for kind in SIGNALS]
+    if trained != known:
+        odd = ", ".join(sorted(set(trained) ^ set(known))) or "the same ones in another order"
+        raise ModelError(
+            f"The model was trained on other signals than this code has ({odd}). Train it again."
+        )
 
 
 def clipped_share(samples: Array) -> float:

@@ -6,16 +6,14 @@ A signal's `describe` turns the per-frame measures of a segment into `vector` (w
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wasm_detector.features import FRAME_RATE, Features, dct_basis
+from wasm_detector.features import Features, dct_basis
 from wasm_detector.frames import Array
 
-MODULATION_EDGES_HZ = (1.0, 2.5, 4.5, 7.0, 10.0, 14.0, 19.0, 26.0, 36.0, 50.0)
 TINY = np.float32(1e-3)
 
 
@@ -29,7 +27,11 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class SignalKind:
-    """What a signal is. `direction` is +1 when a higher `value` means more like spoof, else -1."""
+    """What a signal is.
+
+    `direction` is +1 when in our recordings a higher `value` is more common in spoof, else -1. It is a weak word: the
+    `value` is one number for people to look at, what weighs is the `vector`.
+    """
 
     name: str
     unit: str
@@ -50,7 +52,8 @@ def shape_moments(values: Array, weight: Array) -> tuple[Array, Array]:
     mean, spread = moments(values, weight)
     share = (weight / (weight.sum() + 1e-9)).astype(np.float32)[:, None]
     unit = (values - mean) / (spread + TINY)
-    return (share * unit**3).sum(axis=0), np.log((share * unit**4).sum(axis=0) + TINY)
+    square = unit * unit  # Numpy's ** takes the slow road from the third power on.
+    return (share * square * unit).sum(axis=0), np.log((share * square * square).sum(axis=0) + TINY)
 
 
 def pairwise(weight: Array, distance: int = 1) -> Array:
@@ -80,17 +83,15 @@ def describe_cepstral_acceleration(features: Features) -> Description:
     c, w = features.lfcc, features.weight
     bend = _log_spread(c[4:] - 2.0 * c[2:-2] + c[:-4], pairwise(w, 4) * w[2:-2])
     slope = _log_spread(c[4:] - c[:-4], pairwise(w, 4))
-    return Description(float(np.exp((bend - slope)[12:]).mean()), np.concatenate([bend, bend - slope]))
+    return Description(float(np.exp((bend - slope)[1:13]).mean()), np.concatenate([bend, bend - slope]))
 
 
 def describe_frequency_jitter(features: Features) -> Description:
-    """How far the energy lies from where a steady tone in its bin would be (bins of 31 Hz)."""
+    """How far each band's instantaneous frequency jumps from frame to frame (bins of 31 Hz)."""
     mean, spread = moments(features.frequency_deviation, features.weight)
     step = features.band_frequency[1:] - features.band_frequency[:-1]
-    return Description(
-        float(mean.mean()),
-        np.concatenate([mean, np.log(spread + TINY), _log_spread(step, pairwise(features.weight))]),
-    )
+    jump = _log_spread(step, pairwise(features.weight))
+    return Description(float(np.exp(jump).mean()), np.concatenate([mean, np.log(spread + TINY), jump]))
 
 
 def describe_delay_concentration(features: Features) -> Description:
@@ -110,51 +111,124 @@ def describe_phase_drift(features: Features) -> Description:
 
 
 def describe_modulation(features: Features) -> Description:
-    """Share of the envelopes' motion between 10 and 50 Hz, faster than syllables (share of power)."""
-    n = features.log_band.shape[0]
-    bands = features.log_band.reshape(n, 16, 4).mean(axis=2)
-    weight = features.weight[:, None]
-    centred = (bands - moments(bands, features.weight)[0]) * weight
-    window = np.hanning(n).astype(np.float32)[:, None]
-    spectrum = np.fft.rfft(centred * window, axis=0)
-    power = spectrum.real**2 + spectrum.imag**2
-    rate = np.fft.rfftfreq(n, 1.0 / FRAME_RATE)
-    slices = [
-        power[(rate >= low) & (rate < high)].mean(axis=0)
-        for low, high in itertools.pairwise(MODULATION_EDGES_HZ)
-    ]
-    level = np.log(np.stack(slices) + TINY)
-    in_range = power[rate >= 1.0].sum(axis=0) + TINY
-    fast = power[rate >= 10.0].sum(axis=0) / in_range
-    return Description(float(fast.mean()), (level - level.mean(axis=0)).ravel())
+    """Share of the envelopes' motion that is faster than 100 Hz, where the voice's pulses are (log ratio)."""
+    n_blocks = features.flutter.shape[0]
+    at = np.minimum((np.arange(n_blocks) * 64 + 64) // 5, features.weight.size - 1)
+    mean, _ = moments(features.flutter, features.weight[at])
+    by_rate = mean.reshape(7, 8)
+    return Description(float(by_rate[4:].mean() - by_rate[:4].mean()), mean)
 
 
 def describe_fine_structure(features: Features) -> Description:
     """How much the fine pattern within each band changes between frames (0 never to 1 at random)."""
     mean, spread = moments(features.novelty, pairwise(features.weight))
-    tilt = features.log_power[:, 2:257] - features.log_power[:, 1:256]
-    weight = np.repeat(features.weight, 15)
-    per_band = [tilt[:, 16 * k : 16 * k + 15].reshape(-1, 1) for k in range(16)]
-    shapes = [shape_moments(values, weight) for values in per_band]
-    scale = [np.log(moments(values, weight)[1] + TINY) for values in per_band]
-    skew, kurtosis = (np.concatenate(column) for column in zip(*shapes, strict=True))
-    return Description(
-        float(mean.mean()),
-        np.concatenate([mean, np.log(spread + TINY), skew, kurtosis, np.concatenate(scale)]),
-    )
+    tilt = features.cells[:, :, 1:] - features.cells[:, :, :-1]
+    values = tilt.transpose(0, 2, 1).reshape(-1, tilt.shape[1])
+    weight = np.repeat(features.weight, tilt.shape[2])
+    skew, kurtosis = shape_moments(values, weight)
+    vector = np.concatenate([mean, np.log(spread + TINY), skew, kurtosis, _log_spread(values, weight)])
+    return Description(float(mean.mean()), vector)
+
+
+def cell_moments(values: Array, weight: Array) -> Array:
+    """Return the weighted mean and log spread of each column, each weighted by its own; (n, k) -> (2k,)."""
+    total = weight.sum(axis=0) + 1e-6
+    mean = (weight * values).sum(axis=0) / total
+    spread = np.sqrt((weight * (values - mean) ** 2).sum(axis=0) / total)
+    return np.concatenate([mean, np.log(spread + TINY)]).astype(np.float32)
+
+
+def roughness(step: Array) -> Array:
+    """Return the log of the mean square over the bins of each cell (nat)."""
+    return np.asarray(np.log(np.square(step).mean(axis=2) + np.float32(0.01)))
+
+
+def cell_weight(level: Array, weight: Array, *, side: int) -> Array:
+    """Return how much each cell counts as loud (`side` +1) or quiet (-1) within the speech, shape as `level`.
+
+    A cell is quiet when it lies clearly below its band's usual level: between overtones and syllables, where a room
+    and a microphone leave their noise and a synthesiser what it makes of it.
+    """
+    mean, spread = moments(level, weight)
+    share = 1.0 / (1.0 + np.exp(1.0 - side * (level - mean) / (0.3 * spread + 0.05)))
+    return np.asarray(share * weight[:, None], dtype=np.float32)
+
+
+def _cell_texture(
+    features: Features, weight: Array, bins: Sequence[int], steps: Sequence[int]
+) -> list[Array]:
+    """Return flatness, roughness over `bins` and roughness over `steps` frames of the cells, by `weight`."""
+    cells = features.cells
+    parts = [cell_moments(cells.mean(axis=2) - features.cell_level, weight)]
+    parts += [cell_moments(roughness(cells[:, :, d:] - cells[:, :, :-d]), weight) for d in bins]
+    for d in steps:
+        parts.append(cell_moments(roughness(cells[d:] - cells[:-d]), np.minimum(weight[d:], weight[:-d])))
+    return parts
 
 
 def describe_noise_floor(features: Features) -> Description:
-    """How the quiet moments within speech are distributed in each band (depth below the mean, nat)."""
-    n = features.log_band.shape[0]
-    bands = features.log_band.reshape(n, 16, 4).mean(axis=2)
-    skew, kurtosis = shape_moments(bands, features.weight)
-    mean, spread = moments(bands, features.weight)
-    share = (features.weight / (features.weight.sum() + 1e-9))[:, None]
-    soft_low = -np.log((share * np.exp(mean - bands)).sum(axis=0) + TINY)  # A soft minimum.
-    soft_high = np.log((share * np.exp(bands - mean)).sum(axis=0) + TINY)
-    vector = np.concatenate([skew, kurtosis, np.log(spread + TINY), soft_low, soft_high])
-    return Description(float(-soft_low.mean()), vector)
+    """How restless the quiet cells within speech are from frame to frame (log mean square step, nat)."""
+    weight = cell_weight(features.cell_level, features.weight, side=-1)
+    parts = _cell_texture(features, weight, (1, 2), (1, 2, 4, 7))
+    return Description(float(parts[3][:16].mean()), np.concatenate(parts))
+
+
+def describe_voice_texture(features: Features) -> Description:
+    """How restless the loud cells are from frame to frame (log mean square step, nat)."""
+    weight = cell_weight(features.cell_level, features.weight, side=1)
+    parts = _cell_texture(features, weight, (1,), (1, 2))
+    return Description(float(parts[2][:16].mean()), np.concatenate(parts))
+
+
+def _phase_sizes(features: Features, side: int) -> list[Array]:
+    weight = cell_weight(features.phase_level, features.weight, side=side)
+    return [cell_moments(features.phase_sizes[:, 20 * k : 20 * k + 20], weight) for k in range(3)]
+
+
+def describe_quiet_phase(features: Features) -> Description:
+    """How steadily the phase turns in the quiet parts of the speech (mean cosine, -1 to 1)."""
+    parts = _phase_sizes(features, -1)
+    return Description(float(parts[2][:20].mean()), np.concatenate(parts))
+
+
+def describe_loud_phase(features: Features) -> Description:
+    """How steadily the phase turns in the loud parts of the speech (mean cosine, -1 to 1)."""
+    parts = _phase_sizes(features, 1)
+    return Description(float(parts[2][:20].mean()), np.concatenate(parts))
+
+
+def describe_spectral_steps(features: Features) -> Description:
+    """How far every bin steps from frame to frame (log mean square, nat)."""
+    parts: list[Array] = []
+    for distance in (1, 2, 4):
+        step = roughness(features.cells[distance:] - features.cells[:-distance])
+        mean, spread = moments(step, pairwise(features.weight, distance))
+        parts += [mean, np.log(spread + TINY)]
+    return Description(float(parts[0].mean()), np.concatenate(parts))
+
+
+def describe_overtones(features: Features) -> Description:
+    """How far the strongest overtones stand out of their band (crest, nat)."""
+    at = np.minimum(np.arange(features.texture.shape[0]) * 2 + 1, features.weight.size - 1)
+    mean, spread = moments(features.texture, features.weight[at])
+    return Description(float(mean[:16].mean()), np.concatenate([mean, np.log(spread + TINY)]))
+
+
+def describe_phase_spread(features: Features) -> Description:
+    """How far the strong bins of a band disagree about when they sound (log of the spread, share of the window)."""
+    parts: list[Array] = []
+    for values in (features.frequency_spread, features.delay_spread):
+        mean, spread = moments(values, features.weight)
+        parts += [mean, np.log(spread + TINY)]
+    return Description(float(parts[2].mean()), np.concatenate(parts))
+
+
+def describe_resonances(features: Features) -> Description:
+    """How fast the resonances of the mouth move (spread of the steps of their cepstra, nat per frame)."""
+    c, w = features.resonances, features.weight
+    step = _log_spread(c[1:] - c[:-1], pairwise(w))
+    bend = _log_spread(c[2:] - 2.0 * c[1:-1] + c[:-2], pairwise(w, 2))
+    return Description(float(np.exp(step).mean()), np.concatenate([_log_spread(c, w), step, bend]))
 
 
 def describe_pitch_steadiness(features: Features) -> Description:
@@ -266,19 +340,26 @@ def describe_rebuilt_phase(features: Features) -> Description:
 SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("cepstral_spread", "nat", -1, "SOUND_RANGE", describe_cepstral_spread),
     SignalKind("cepstral_velocity", "nat/frame", -1, "SOUND_MOTION", describe_cepstral_velocity),
-    SignalKind("cepstral_acceleration", "ratio", -1, "SOUND_TURNS", describe_cepstral_acceleration),
+    SignalKind("cepstral_acceleration", "ratio", 1, "SOUND_TURNS", describe_cepstral_acceleration),
     SignalKind("frequency_jitter", "bins", 1, "TONE_JITTER", describe_frequency_jitter),
-    SignalKind("delay_concentration", "ratio", -1, "TIMING_SCATTER", describe_delay_concentration),
+    SignalKind("delay_concentration", "ratio", 1, "TIMING_SCATTER", describe_delay_concentration),
     SignalKind("phase_drift", "ratio", -1, "PHASE_DRIFT", describe_phase_drift),
-    SignalKind("modulation", "share", -1, "RHYTHM", describe_modulation),
-    SignalKind("fine_structure", "ratio", -1, "FINE_TEXTURE", describe_fine_structure),
-    SignalKind("noise_floor", "nat", 1, "QUIET_MOMENTS", describe_noise_floor),
+    SignalKind("modulation", "nat", -1, "RHYTHM", describe_modulation),
+    SignalKind("fine_structure", "ratio", 1, "FINE_TEXTURE", describe_fine_structure),
+    SignalKind("noise_floor", "nat", -1, "QUIET_MOMENTS", describe_noise_floor),
     SignalKind("pitch_steadiness", "octaves/frame", -1, "PITCH", describe_pitch_steadiness),
-    SignalKind("bandwidth", "correlation", 1, "HIGH_BANDS", describe_bandwidth),
-    SignalKind("excitation", "nat", -1, "VOICE_PULSES", describe_excitation),
-    SignalKind("pulse_alignment", "correlation", -1, "PULSES_APART", describe_pulse_alignment),
-    SignalKind("energy_dynamics", "nat/frame", -1, "LOUDNESS_STEPS", describe_energy_dynamics),
-    SignalKind("splices", "ratio", 1, "BREAKS", describe_splices),
+    SignalKind("bandwidth", "correlation", -1, "HIGH_BANDS", describe_bandwidth),
+    SignalKind("excitation", "nat", 1, "VOICE_PULSES", describe_excitation),
+    SignalKind("pulse_alignment", "correlation", 1, "PULSES_APART", describe_pulse_alignment),
+    SignalKind("energy_dynamics", "nat/frame", 1, "LOUDNESS_STEPS", describe_energy_dynamics),
+    SignalKind("splices", "ratio", -1, "BREAKS", describe_splices),
+    SignalKind("spectral_steps", "nat", -1, "MOMENT_STEPS", describe_spectral_steps),
+    SignalKind("voice_texture", "nat", -1, "VOICE_TEXTURE", describe_voice_texture),
+    SignalKind("quiet_phase", "cosine", -1, "QUIET_WAVES", describe_quiet_phase),
+    SignalKind("loud_phase", "cosine", -1, "LOUD_WAVES", describe_loud_phase),
+    SignalKind("overtones", "nat", -1, "OVERTONES", describe_overtones),
+    SignalKind("phase_spread", "nat", 1, "WAVE_SPREAD", describe_phase_spread),
+    SignalKind("resonances", "nat/frame", -1, "RESONANCES", describe_resonances),
     SignalKind("rebuilt_phase", "ratio", 1, "REBUILT_SOUND", describe_rebuilt_phase),
 )
 """Every signal, in the order of the model's weights."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wasm_detector.errors import InvalidWaveformError
 from wasm_detector.hint import Hint
 from wasm_detector.model import Model, load_model
-from wasm_detector.scoring import SegmentScore, score_segment, summarise
+from wasm_detector.scoring import SegmentScore, check_model, score_segment, summarise
 from wasm_detector.waveform import admit, check_rate, check_samples, resample
 
 SEGMENT_S = 4.0
@@ -50,7 +50,8 @@ class Stream:
     """Listen to a recording chunk by chunk.
 
     `windows` are the stretches to be fed, in frames at the recording's own rate, in order. Raises
-    `InvalidWaveformError` for an impossible rate, and for frames that are missing inside a window.
+    `InvalidWaveformError` for an impossible rate, and for frames that are missing inside a window; `ModelError` for a
+    model of other signals.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Stream:
         self.sample_rate = check_rate(sample_rate)
         self.total_s = total_s
         self.model = model or load_model()
+        check_model(self.model)
         self.windows = self._frame_windows(total_s, max_seconds)
         self._window = 0
         self._position = 0
