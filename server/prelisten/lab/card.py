@@ -87,10 +87,10 @@ Made by `{card.command}`; with the same manifests, seeds and library versions th
 Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
-A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one regularised
-logistic regression, so that log-odds = bias + one number for each signal. A second sum over the same bumps measures
-whether there is speech at all. A source counts by the square root of its clips, and recordings as people make them
-count as much as clean ones.
+A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one linear support
+vector machine, so that log-odds = bias + one number for each signal. A second sum over the same bumps (logistic
+regression) measures whether there is speech at all. A source counts by the square root of its clips, and recordings
+as people make them count as much as clean ones.
 
 `spoof_score` is a probability at a prior of one half, calibrated (Platt) on scores of clips whose source the fit had
 not seen. `high` starts at {bands.high} (about 5 % of such genuine clips are above), `elevated` at {bands.elevated}
@@ -116,8 +116,8 @@ pair (same sentence or speaker) outranks its genuine twin.
 {_table(("family", "clips", "AUC", "caught at 5 %"), families)}
 
 ### What each signal is worth
-Change of the figures over all clips when the signal is left out and the rest fitted again (sources left out);
-negative = it is missed.
+Change of the figures over all clips when the signal's contribution is taken out of the sum and the others stay as they
+were fitted (sources left out); negative = it is missed.
 
 {_table(("signal", "AUC", "caught at 5 %"), effects)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from prelisten.lab.corpus import Corpus
 from prelisten.lab.fit import Calibration, Matrix, domain, fit
+from wasm_detector.signals import SIGNALS
 
 N_FOLDS = 6
 
@@ -41,16 +41,19 @@ def pick(corpus: Corpus, keep: NDArray[np.bool_]) -> Corpus:
     return Corpus(clips, corpus.vectors[keep], corpus.values[keep])
 
 
-def out_of_fold(corpus: Corpus, groups: NDArray[Any], *, kept: Sequence[int] | None = None) -> Matrix:
-    """Return each clip's log-odds of spoof and of speech by a fit that saw nothing of its group.
+def out_of_fold(corpus: Corpus, groups: NDArray[Any]) -> Matrix:
+    """Return each clip's contributions by a fit that saw nothing of its group; the last column is the bias.
 
-    Shape=(n_clips, 2). `groups`: shape=(n_clips,), fold numbers or the names of manifests.
+    Shape=(n_clips, n_signals + 1, 2); the sum over axis 1 are the log-odds of spoof and of speech. `groups`:
+    shape=(n_clips,), fold numbers or the names of manifests.
     """
-    logits = np.full((len(corpus.clips), 2), np.nan)
+    scored = np.full((len(corpus.clips), len(SIGNALS) + 1, 2), np.nan)
     for group in np.unique(groups):
         held = groups == group
-        logits[held] = fit(pick(corpus, ~held), kept=kept).logits(corpus.vectors[held])
-    return logits
+        fitted = fit(pick(corpus, ~held))
+        scored[held, :-1] = fitted.contributions(corpus.vectors[held])
+        scored[held, -1] = fitted.bias
+    return scored
 
 
 def threshold_for(bona_fide: Matrix, domains: NDArray[np.str_], false_alarms: float) -> float:

@@ -11,6 +11,7 @@ from prelisten.errors import MediaError
 from prelisten.media.listen import listen
 from wasm_detector.errors import DetectorError, InvalidWaveformError
 from wasm_detector.hint import Hint
+from wasm_detector.model import Model
 from wasm_detector.screening import screen
 from wasm_detector.streaming import Stream
 
@@ -21,10 +22,12 @@ LOCAL_SUFFIXES = (".flac", ".wav")
 """What `hear_trusted` reads in this process: one child a clip would cost minutes over a corpus."""
 
 
-def hear_file(path: Path, config: Config) -> Hint:
+def hear_file(path: Path, config: Config, model: Model | None = None) -> Hint:
     """Return the hint for a file of unknown origin. Raises `MediaError`, `StorageError` or `DetectorError`."""
     with listen(path, config) as recording:
-        stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=config.max_seconds)
+        stream = Stream(
+            recording.sample_rate, total_s=recording.total_s, max_seconds=config.max_seconds, model=model
+        )
         for start, samples in recording.blocks():
             stream.push(samples, start=start)
         stream.total_s = recording.total_s  # Only now is the real length known.
@@ -34,15 +37,15 @@ def hear_file(path: Path, config: Config) -> Hint:
             raise MediaError(str(error), code="no_samples") from error
 
 
-def hear_trusted(path: Path, config: Config) -> Hint:
+def hear_trusted(path: Path, config: Config, model: Model | None = None) -> Hint:
     """Return the hint for one's own file: WAV and FLAC are read here, the rest as `hear_file` does."""
     if path.suffix.lower() not in LOCAL_SUFFIXES:
-        return hear_file(path, config)
+        return hear_file(path, config, model)
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise MediaError(f"{path} cannot be read: {error}", code="not_audio") from error
-    return screen(samples.mean(axis=1), rate, max_seconds=config.max_seconds)
+    return screen(samples.mean(axis=1), rate, max_seconds=config.max_seconds, model=model)
 
 
 FAILURES = (MediaError, DetectorError, OSError)

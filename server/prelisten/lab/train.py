@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifests", nargs="+", type=Path, metavar="MANIFEST", help="CSV with id, path, label, ..."
     )
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
-    parser.add_argument("--card", type=Path, help="the model card to write (takes several minutes more)")
+    parser.add_argument("--card", type=Path, help="the model card to write (takes a few minutes more)")
 
 
 def data_digest(corpus: Corpus) -> str:
@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     corpus = describe_corpus(clips, track=lambda all_: track(all_, "Listening", console=Console(stderr=True)))
     _check_trainable(corpus)
     groups = folds.fold_numbers(corpus.column("source"))
-    logits = folds.out_of_fold(corpus, groups)
-    calibration = folds.calibrate(corpus, logits)
+    contributions = folds.out_of_fold(corpus, groups)
+    calibration = folds.calibrate(corpus, contributions.sum(axis=1))
     digest = data_digest(corpus)
     stored = fit.store(fit.fit(corpus), calibration, digest[:12])
     text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Wrote {arguments.out} ({len(text) // 1000} kB).")
     if arguments.card:
         command = _command(arguments.manifests)
-        arguments.card.write_text(_card(corpus, logits, groups, text, command), encoding="utf-8")
+        arguments.card.write_text(_card(corpus, contributions, groups, text, command), encoding="utf-8")
         print(f"Wrote {arguments.card}.")
     return 0
 
@@ -77,29 +77,25 @@ def _command(manifests: Sequence[Path]) -> str:
 
 
 def _card(
-    corpus: Corpus, logits: NDArray[np.float64], groups: NDArray[np.int64], model_text: str, command: str
+    corpus: Corpus,
+    contributions: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    model_text: str,
+    command: str,
 ) -> str:
-    """Compute the figures, the slow ones last, and return the card."""
+    """Compute the figures and return the card."""
     from prelisten.lab import folds, report
     from prelisten.lab.card import Card, write_card
     from wasm_detector.model import parse_model
     from wasm_detector.signals import SIGNALS
 
-    calibration = folds.calibrate(corpus, logits)
-    labels, everything = corpus.column("label"), np.ones(len(corpus.clips), dtype=bool)
+    logits = contributions.sum(axis=1)
+    calibration, labels = folds.calibrate(corpus, logits), corpus.column("label")
     scores = 1.0 / (1.0 + np.exp(-(calibration.slope * logits[:, 0] + calibration.shift)))
     is_heard = 1.0 / (1.0 + np.exp(-logits[:, 1])) >= calibration.speech_floor
     quiet = labels == "nonspeech"
     splits = corpus.column("split")
-    whole = report.line("all", corpus, scores, everything)
-    less = report.without_each(
-        lambda kept: folds.out_of_fold(corpus, groups, kept=kept)[:, 0],
-        len(SIGNALS),
-        track=lambda steps: track(list(steps), "Leaving signals out", console=Console(stderr=True)),
-    )
-    missed = [
-        report.line(kind.name, corpus, one, everything) for kind, one in zip(SIGNALS, less, strict=True)
-    ]
+    effects = report.without_each(corpus, contributions[:, :, 0])
     return write_card(
         Card(
             detector=parse_model(model_text.encode()).detector,
@@ -110,7 +106,7 @@ def _card(
             crossed=report.by_split(corpus, scores),
             left_out=_manifests_left_out(corpus) if len(set(splits)) > 1 else [],
             families=report.by_family(corpus, scores),
-            effects=[(one.name, one.auc - whole.auc, one.caught - whole.caught) for one in missed],
+            effects=[(kind.name, *effect) for kind, effect in zip(SIGNALS, effects, strict=True)],
             nuisance=_nuisance(corpus, groups),
             nonspeech=(
                 int(quiet.sum()),
@@ -126,7 +122,7 @@ def _manifests_left_out(corpus: Corpus) -> list[Line]:
     from prelisten.lab import folds, report
 
     splits = corpus.column("split")
-    scores = folds.out_of_fold(corpus, splits)[:, 0]
+    scores = folds.out_of_fold(corpus, splits).sum(axis=1)[:, 0]
     return [report.line(str(name), corpus, scores, splits == name) for name in np.unique(splits)]
 
 
