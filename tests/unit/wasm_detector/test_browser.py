@@ -1,0 +1,100 @@
+"""The door to Pyodide, with plain buffers in the place of JavaScript's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from tests.recordings import FORMATS, speech_like, wav_bytes
+from wasm_detector import browser
+from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.model import detector_id
+from wasm_detector.screening import screen
+
+VOICE = speech_like(5.0, seed=1)
+WAV = wav_bytes(VOICE)
+
+
+class Proxy:
+    """What Pyodide hands over for a typed array."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def to_bytes(self) -> bytes:
+        return self.raw
+
+
+class Result:
+    """What Pyodide hands back for an object that went through JavaScript."""
+
+    def __init__(self, plain: dict) -> None:
+        self.plain = plain
+
+    def to_py(self) -> dict:
+        return self.plain
+
+
+def test_a_wav_is_read_by_slices_of_its_bytes():
+    """Probe, push raw frames, finish: the same result as from the decoded samples, and exact sums."""
+    probed = browser.probe(Proxy(WAV), len(WAV))
+    assert probed["reader"] == "wav"
+    analysis = browser.Analysis(probed["sample_rate"], probed["duration_s"], wav=Result(probed))
+    size = 7_000 * probed["frame_bytes"]
+    for at in range(probed["data_offset"], len(WAV), size):
+        analysis.push_wav(Proxy(WAV[at : at + size]), (at - probed["data_offset"]) // probed["frame_bytes"])
+    done = analysis.finish()
+    samples = (np.frombuffer(WAV[probed["data_offset"] :], "<i2") / 32_768).astype(np.float32)
+    assert done["result"] == screen(samples, 16_000).to_dict()
+    assert done["claim"]["exact"]["n_frames"] == VOICE.size
+    assert json.dumps(done, allow_nan=False)
+
+
+def test_decoded_samples_are_taken_as_float32():
+    """What the page decoded has no exact sums."""
+    analysis = browser.Analysis(16_000, 5.0)
+    assert analysis.windows() == [[0, 1_920_000]]
+    assert analysis.push(Proxy(VOICE.tobytes()), 0) == {"analysed_s": 5.0}
+    assert analysis.peek()["band"] == analysis.finish()["result"]["band"]
+    assert analysis.finish()["claim"]["exact"] == {}
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "wav"])
+def test_the_page_decodes_what_this_code_does_not(name):
+    """With the native rate, and the memory it will take where the file tells its length."""
+    file = FORMATS[name](VOICE, 16_000)
+    probed = browser.probe(file, len(file))
+    assert probed["reader"] == "page"
+    assert probed["sample_rate"] == (48_000 if name in ("opus", "webm") else 16_000)
+    if probed["predicted_pcm_bytes"] is not None:
+        assert probed["predicted_pcm_bytes"] == pytest.approx(5.0 * probed["sample_rate"] * 4, rel=0.1)
+
+
+def test_what_nobody_can_read_says_so():
+    """Text, nothing, and a rate of 1 Hz."""
+    bomb = bytearray(WAV)
+    bomb[24:28] = (1).to_bytes(4, "little")
+    for file in (b"text", b"", bytes(bomb)):
+        assert browser.probe(file, len(file))["reader"] == "none"
+
+
+def test_raw_bytes_without_a_layout_are_refused():
+    """A mistake of the worker, named."""
+    with pytest.raises(InvalidWaveformError, match="probe"):
+        browser.Analysis(16_000).push_wav(b"\0\0", 0)
+
+
+def test_the_digest_of_slices_is_the_digest_of_the_file():
+    """SHA-256, incrementally."""
+    digest = browser.FileDigest()
+    for at in range(0, len(WAV), 999):
+        digest.update(memoryview(WAV[at : at + 999]))
+    assert digest.hexdigest() == hashlib.sha256(WAV).hexdigest()
+
+
+def test_the_detector_names_itself():
+    """The id is what a challenge pins."""
+    assert browser.describe()["id"] == detector_id()

@@ -1,0 +1,45 @@
+"""Short-time spectra and the speech gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.recordings import speech_like
+from wasm_detector.frames import HOP_LENGTH, N_FFT, analyse, frame, normalise
+
+
+def test_frames_overlap_by_the_hop():
+    """Frame k starts k hops into the segment; a partial last one is left out."""
+    stacked = frame(np.arange(1_000, dtype=np.float32), N_FFT, HOP_LENGTH)
+    assert stacked.shape == (4, N_FFT)
+    assert stacked[2, 0] == 2 * HOP_LENGTH
+
+
+@pytest.mark.parametrize("gain", [1e-3, 0.1, 3.0, -1.0])
+def test_gain_and_polarity_do_not_matter(gain):
+    """A segment is scaled before anything is measured."""
+    voice = speech_like(1.0)
+    np.testing.assert_allclose(analyse(voice * np.float32(gain)).power, analyse(voice).power, rtol=2e-3)
+
+
+def test_an_offset_does_not_matter():
+    """A constant added by a sound card is taken out."""
+    voice = speech_like(1.0)
+    np.testing.assert_allclose(normalise(voice + np.float32(0.2)), normalise(voice), atol=1e-3)
+
+
+def test_silence_stays_silence():
+    """Nothing is divided by nothing."""
+    frames = analyse(np.zeros(4_000, np.float32))
+    assert np.isfinite(frames.power).all()
+    assert np.isfinite(frames.activity).all()
+
+
+def test_the_gate_opens_for_sound_and_closes_for_the_pause():
+    """Frames 40 dB below the voice count for next to nothing."""
+    level = np.where(np.arange(32_000) < 16_000, 0.1, 0.001)
+    sound = (level * np.random.default_rng(1).normal(size=32_000)).astype(np.float32)
+    activity = analyse(sound).activity
+    assert activity[:95].min() > 0.99
+    assert activity[105:].max() < 0.1

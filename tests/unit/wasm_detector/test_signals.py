@@ -1,0 +1,88 @@
+"""Every signal: what should raise it does raise it, and nothing that must not matter does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.recordings import speech_like
+from tests.unit.wasm_detector import sounds
+from wasm_detector.features import measure
+from wasm_detector.frames import analyse
+from wasm_detector.reasons import signal_codes
+from wasm_detector.signals import SIGNALS
+
+KINDS = {kind.name: kind for kind in SIGNALS}
+
+RAISED_BY = {  # name: (what has less of it, what has more)
+    "cepstral_spread": (sounds.gliding(2.0, 100.0), sounds.gliding(2.0)),
+    "cepstral_velocity": (sounds.gliding(1.0), sounds.gliding(6.0)),
+    "cepstral_acceleration": (sounds.gliding(3.0, source=sounds.overtones()), sounds.noise()),
+    "frequency_jitter": (sounds.overtones(), sounds.noise()),
+    "delay_concentration": (sounds.noise(), sounds.pulses(60.0)),
+    "phase_drift": (sounds.noise(), sounds.overtones()),
+    "modulation": (sounds.beating(sounds.noise(), 20.0), sounds.beating(sounds.noise(), 170.0)),
+    "fine_structure": (sounds.overtones(), sounds.noise()),
+    "noise_floor": (sounds.overtones(), sounds.overtones() + 0.3 * sounds.noise()),
+    "pitch_steadiness": (sounds.pulses(), sounds.jumping_pitch()),
+    "bandwidth": (sounds.bursts(together=False), sounds.bursts(together=True)),
+    "excitation": (sounds.noise(), sounds.pulses()),
+    "pulse_alignment": (sounds.noise(), sounds.pulses()),
+    "energy_dynamics": (sounds.overtones(), sounds.beating(sounds.overtones(), 8.0)),
+    "splices": (sounds.overtones(), sounds.joined()),
+    "spectral_steps": (sounds.overtones(), sounds.noise()),
+    "voice_texture": (sounds.overtones(), sounds.noise()),
+    "quiet_phase": (sounds.overtones() + sounds.noise() * 3, sounds.overtones()),
+    "loud_phase": (sounds.noise(), sounds.overtones()),
+    "overtones": (sounds.noise(), sounds.overtones()),
+    "phase_spread": (sounds.pulses(60.0), sounds.noise()),
+    "resonances": (sounds.gliding(1.0), sounds.gliding(6.0)),
+    "rebuilt_phase": (sounds.voiced_and_unvoiced(steady=False), sounds.voiced_and_unvoiced(steady=True)),
+}
+
+
+def described(name: str, samples: np.ndarray):
+    return KINDS[name].describe(measure(analyse(samples.astype(np.float32))))
+
+
+def test_every_signal_has_its_direction_test():
+    """A new signal must say what raises it."""
+    assert set(RAISED_BY) == set(KINDS)
+
+
+@pytest.mark.parametrize("name", RAISED_BY)
+def test_what_should_raise_a_signal_raises_it(name):
+    """The headline value is higher by a clear step."""
+    less, more = (described(name, sound).value for sound in RAISED_BY[name])
+    assert more > less + 0.02 * abs(less)
+
+
+@pytest.mark.parametrize("name", RAISED_BY)
+def test_gain_and_polarity_move_no_signal(name):
+    """Loudness must not tell genuine from synthetic."""
+    voice = speech_like(2.0, seed=2)
+    np.testing.assert_allclose(described(name, -0.1 * voice).vector, described(name, voice).vector, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", RAISED_BY)
+def test_every_number_is_finite_at_the_edges(name):
+    """Pure tones, one click and near silence give numbers, whatever they are worth."""
+    click = np.zeros(8_000)
+    click[4_000] = 1.0
+    for sound in (np.sin(np.arange(8_000) * 0.3), click, 1e-4 * np.random.default_rng(0).normal(size=8_000)):
+        assert np.isfinite(described(name, sound).vector).all()
+
+
+def test_a_sound_rebuilt_from_its_spectrogram_loses_its_phases():
+    """Griffin and Lim's method keeps the magnitudes; the phase signals notice, in at least two ways."""
+    voice = speech_like(2.0, seed=1).astype(np.float64)
+    rebuilt = sounds.griffin_lim(voice)
+    assert described("phase_spread", rebuilt).value > described("phase_spread", voice).value
+    assert described("delay_concentration", rebuilt).value < described("delay_concentration", voice).value
+
+
+def test_codes_units_and_names_are_unique_and_catalogued():
+    """Each signal has a stable code of its own, in the order of the catalogue."""
+    assert tuple(kind.code for kind in SIGNALS) == signal_codes()
+    assert len(set(KINDS)) == len(SIGNALS) >= 10
+    assert all(kind.unit and kind.direction in (-1, 1) for kind in SIGNALS)
