@@ -6,7 +6,6 @@ the recording's own rate, inside the asked windows only. Mono is the mean of the
 
 from __future__ import annotations
 
-import math
 import os
 import struct
 from collections import deque
@@ -213,6 +212,7 @@ class AvReader(_Reading):
         super().__init__()
         self._file = UnnamedFile(descriptor)
         self._is_known_format = container.format != "unknown"
+        self._is_mp4 = container.format == "mp4"
         self._open()
         context = self._stream.codec_context
         if not is_allowed(context.codec.name):
@@ -231,7 +231,7 @@ class AvReader(_Reading):
         self.channels = len(first.layout.channels)
         self._first = first
         self._longest = 1
-        self.n_frames: int | None = None if length_s is None else math.ceil(length_s * self.sample_rate)
+        self.n_frames: int | None = None if length_s is None else round(length_s * self.sample_rate)
         self.claimed_s = self._claimed_s(container, descriptor)
 
     def _claimed_s(self, container: Container, descriptor: int) -> float | None:
@@ -305,7 +305,7 @@ class AvReader(_Reading):
                 self.damaged += frame is not None
                 self.end_frame = position
                 return
-            samples = mono_of(frame)
+            samples, frames = self._without_padding(mono_of(frame), position, frames)
             self._longest = max(self._longest, samples.size)
             yield from clip(position, samples, remaining)
             position += samples.size
@@ -321,6 +321,19 @@ class AvReader(_Reading):
                 position = position if frame is None else self._position(frame)
                 frames = frames if frame is None else chain([frame], frames)
         self.is_longer = self._goes_on(frames, position)
+
+    def _without_padding(
+        self, samples: Mono, position: int, frames: Iterator[Any]
+    ) -> tuple[Mono, Iterator[Any]]:
+        """Cut what an MP4's last packet holds beyond the stated length: the encoder's padding.
+
+        Browsers cut it; PyAV gives it. Where more packets follow, the stated length is wrong, and all is kept.
+        """
+        left = None if self.n_frames is None else self.n_frames - position
+        if not self._is_mp4 or left is None or not 0 < left < samples.size:
+            return samples, frames
+        following = next(frames, None)
+        return (samples[:left], frames) if following is None else (samples, chain([following], frames))
 
     def _seek(self, frame_index: int) -> bool:
         """Jump to shortly before a frame; `False` where the format cannot."""
