@@ -38,7 +38,7 @@ def visit(context: BrowserContext, url: str, recording: Path) -> dict[str, float
     page = context.new_page()
     page.add_init_script(CLOCK)
     received: list[int] = []
-    page.on("requestfinished", lambda request: received.append(request.sizes()["responseBodySize"]))
+    page.on("requestfinished", lambda request: received.append(max(0, request.sizes()["responseBodySize"])))
     page.goto(url)
     with page.expect_console_message(lambda line: line.text.startswith("BENCH "), timeout=120_000) as message:
         page.locator("#voice").set_input_files(recording)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 from scipy.signal import resample_poly
 
-from prelisten.checks.recompute import hear
+from prelisten.config import load_config
+from prelisten.lab.hearing import hear_file
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
 from tests.recordings import FORMATS, RATE, speech_like
 
@@ -68,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     plan = itertools.cycle(itertools.product(RATES, FORMATS))
     largest: dict[str, list[float]] = defaultdict(list)
-    unlike = 0
+    unlike, config = 0, load_config({})
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         server = start_server(folder / "data")
@@ -80,7 +81,7 @@ def main() -> None:
                 zip(sources(options.manifest, options.files), plan, strict=False)
             ):
                 path = write(samples, ending, rate, folder, number)
-                ours, theirs = browser_score(page, path), hear(path).hint.spoof_score
+                ours, theirs = browser_score(page, path), hear_file(path, config).spoof_score
                 if (ours is None) != (theirs is None):
                     unlike += 1
                 elif ours is not None:
