@@ -1,0 +1,162 @@
+"""Training: the same file from the same clips, and honest ways of measuring."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pytest
+import soundfile
+
+from prelisten.errors import ConfigError
+from prelisten.lab import calibrate, train
+from prelisten.lab.corpus import describe_corpus, read_manifest
+from prelisten.lab.fit import fit, source_weight
+from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
+from prelisten.lab.metrics import auc
+from prelisten.lab.report import interval
+from tests.unit.lab.conftest import write_corpus
+from wasm_detector.model import parse_model
+from wasm_detector.screening import screen
+from wasm_detector.signals import SIGNALS
+
+
+def run(module, *arguments) -> int:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return module.run(parser.parse_args([str(one) for one in arguments]))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model trained on 12 clips of each label from 12 sources, with its card; and the manifest."""
+    folder = tmp_path_factory.mktemp("train")
+    manifest = write_corpus(folder / "clean", n=12)
+    model, card = folder / "model.json", folder / "card.md"
+    assert run(train, manifest, "--out", model, "--card", card) == 0
+    return model, card, manifest
+
+
+def test_training_makes_a_model_that_the_detector_runs(trained):
+    """It tells sounds rebuilt from a spectrogram from those that were not, on the clips that it was made from."""
+    model, _, manifest = trained
+    parsed = parse_model(model.read_bytes())
+    scores = {"bona_fide": [], "spoof": []}
+    for clip in read_manifest(manifest):
+        if clip.label in scores:
+            scores[clip.label].append(
+                screen(soundfile.read(clip.path, dtype="float32")[0], 16_000, model=parsed)
+            )
+    bona_fide, spoof = (
+        np.mean([hint.spoof_score for hint in scores[label] if hint.spoof_score is not None])
+        for label in ("bona_fide", "spoof")
+    )
+    assert spoof > bona_fide + 0.2
+
+
+def test_training_again_gives_the_same_bytes(trained, tmp_path):
+    """Seeds are fixed."""
+    model, _, manifest = trained
+    run(train, manifest, "--out", tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == model.read_bytes()
+
+
+def test_the_stored_model_gives_the_fitted_log_odds(trained):
+    """What is written is what was fitted: rounding to 8 bits happens before the fit."""
+    model, _, manifest = trained
+    corpus = describe_corpus(read_manifest(manifest))
+    stored, fitted = parse_model(model.read_bytes()), fit(corpus)
+    raw = fitted.logits(corpus.vectors)[:, 0]
+    start, totals = 0, np.full(len(raw), stored.bias)
+    for part in stored.parts:
+        piece = corpus.vectors[:, start : start + part.centre.size]
+        totals += [part.contribute(row)[0] for row in piece]
+        start += part.centre.size
+    slope, shift = np.polyfit(raw, totals, 1)
+    np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-6)
+
+
+def test_the_card_tells_data_figures_signals_and_weaknesses(trained):
+    """Without a path of this machine."""
+    _, card, manifest = trained
+    text = card.read_text("utf-8")
+    for kind in SIGNALS:
+        assert f"`{kind.name}`" in text
+    for word in (
+        "SPEECH/clean/manifest.csv",
+        "Known weaknesses",
+        "caught at 5 %",
+        "no speech",
+        "licence",
+        "Brackets",
+    ):
+        assert word in text
+    assert str(manifest.parent) not in text
+
+
+def test_too_little_data_is_refused(manifest, tmp_path):
+    """Six clips of each label make no detector."""
+    with pytest.raises(ConfigError, match="at least 10"):
+        run(train, manifest, "--out", tmp_path / "model.json")
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_no_source_is_in_two_folds():
+    """A model is never measured on a channel that it has learnt."""
+    sources = np.array([f"s{k % 37}" for k in range(500)])
+    folds = fold_numbers(sources)
+    assert set(folds) == set(range(N_FOLDS))
+    assert all(len(set(folds[sources == name])) == 1 for name in set(sources))
+
+
+def test_a_source_counts_by_the_square_root_of_its_clips(manifest):
+    """And both domains alike; here there is one."""
+    weight = source_weight(describe_corpus(read_manifest(manifest)[:4]))
+    assert weight.mean() == pytest.approx(1.0)
+    assert weight[0] / weight[3] == pytest.approx(1 / np.sqrt(3))
+
+
+def test_thresholds_count_each_domain_alike():
+    """Ten clips of one kind weigh as much as two of the other."""
+    scores = np.array([0.1] * 9 + [0.5] + [0.2, 0.9])
+    domains = np.array(["clean"] * 10 + ["wild"] * 2)
+    assert threshold_for(scores, domains, 0.2) == 0.9
+    assert threshold_for(scores, domains, 0.28) == 0.5
+
+
+def test_platt_finds_the_slope_of_calibrated_odds():
+    """Scores that are twice too sure are halved."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 2, 20_000)
+    is_spoof = rng.random(20_000) < 1 / (1 + np.exp(-true))
+    slope, shift = platt(2 * true, is_spoof)
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert shift == pytest.approx(0.0, abs=0.1)
+
+
+def test_intervals_hold_the_figure():
+    """Drawn by sources, low before high."""
+    rng = np.random.default_rng(1)
+    is_spoof = rng.random(200) < 0.5
+    scores = rng.normal(is_spoof, 1.0)
+    low, high = interval(scores, is_spoof, np.arange(200).astype(str))
+    assert low[0] < auc(scores[~is_spoof], scores[is_spoof]) < high[0]
+    assert high[0] - low[0] < 0.2
+
+
+def test_calibration_rescales_every_weight_alike(trained, tmp_path):
+    """Reasons keep their proportions; on recordings with some labels wrong the scores become less sure."""
+    model, _, manifest = trained
+    mixed, out = manifest.parent / "mixed.csv", tmp_path / "calibrated.json"
+    swapped = {"bona_fide": "spoof", "spoof": "bona_fide"}
+    rows = [row.split(",") for row in manifest.read_text().splitlines()]
+    rows = [[*row[:2], swapped.get(row[2], row[2]), *row[3:]] if row[5] in "147" else row for row in rows]
+    mixed.write_text("\n".join(map(",".join, rows)) + "\n")
+    assert run(calibrate, mixed, "--model", model, "--out", out) == 0
+    old, new = parse_model(model.read_bytes()), parse_model(out.read_bytes())
+    slope = new.parts[0].offset[0] / old.parts[0].offset[0]
+    assert 0 < slope < 1
+    assert 0 < new.elevated <= new.high < 1
+    for before, after in zip(old.parts, new.parts, strict=True):
+        np.testing.assert_allclose(after.weights[:, 0], slope * before.weights[:, 0])
+        np.testing.assert_array_equal(after.weights[:, 1], before.weights[:, 1])
