@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +82,8 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
             raise
         return stored, stored.id != submission.id
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # A file that cannot be removed must not hide how receiving went.
+            path.unlink(missing_ok=True)
 
 
 def screen_submission(submission_id: str, services: Services, *, lease: Lease) -> None:

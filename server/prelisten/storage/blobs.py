@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,7 +72,7 @@ class Blobs:
         with _as_storage_error():
             self.path(sha256).unlink(missing_ok=True)
 
-    @contextmanager
+    @contextlib.contextmanager
     def new_file(self) -> Iterator[Path]:
         """Give the path of a new file on the blobs' file system; what is left of it at the end is removed."""
         path = self._unfinished / secrets.token_hex(16)
@@ -82,7 +82,8 @@ class Blobs:
                 path.touch(mode=0o600, exist_ok=False)
                 yield path
         finally:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # The failure that led here matters more than this one.
+                path.unlink(missing_ok=True)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -94,7 +95,7 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _as_storage_error() -> Iterator[None]:
     """Turn what the disk says (full, read-only, gone) into a `StorageError` that keeps the cause."""
     try:
