@@ -123,7 +123,7 @@ def write_keys(path: Path, keys: Keys, *, replace: bool) -> None:
 
     With `replace=False` a file that is already there stays as it is, also when two processes start at once.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -16,7 +16,7 @@ def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
     keys = load_keys(config)
     policy = load_policy(config.policy)
-    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)
     return Services(
         config=config,

@@ -308,3 +308,8 @@ def test_every_sentence_is_there(site):
     for action in ("accept", "label", "hold", "review", "reject"):
         for part in ("tag", "title", "next"):
             assert sentences[f"decision.{action}.{part}"]
+
+
+def test_data_folder_is_its_owners_alone(site):
+    """Recordings, keys and decisions can be read by the account that runs the server, and by no other."""
+    assert site.config.data.stat().st_mode & 0o077 == 0
