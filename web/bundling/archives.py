@@ -6,6 +6,7 @@ inside (measured) and spares the browser a second decompression. Repacking is re
 
 from __future__ import annotations
 
+import posixpath
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -48,14 +49,15 @@ def keeps_stdlib(name: str) -> bool:
 
 
 def keeps_wheel(name: str) -> bool:
-    """Tell whether the browser gets this member of our own wheel."""
-    return not name.endswith("/")
+    """Tell whether the browser gets this member of our own wheel: all but RECORD, whose names we may change."""
+    return not name.endswith(("/", "/RECORD"))
 
 
 def repack(source: Path, target: Path, keeps: Callable[[str], bool]) -> None:
     """Write those members of `source` that `keeps` accepts, stored, sorted and with one date."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
         for name in sorted(filter(keeps, old.namelist())):
-            entry = zipfile.ZipInfo(name, EPOCH)
+            # Some build backends write "package/./module.py", which no zip importer finds.
+            entry = zipfile.ZipInfo(posixpath.normpath(name), EPOCH)
             entry.external_attr = FILE_MODE
             new.writestr(entry, b"" if name in NUMPY_EMPTIED else old.read(name))

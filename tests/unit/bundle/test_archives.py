@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bundling.archives import keeps_numpy, keeps_stdlib, repack
+from bundling.archives import keeps_numpy, keeps_stdlib, keeps_wheel, repack
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,15 @@ def test_repacking_is_reproducible(tmp_path: Path) -> None:
         targets.append(tmp_path / f"{year}.out")
         repack(source, targets[-1], keeps_stdlib)
     assert targets[0].read_bytes() == targets[1].read_bytes()
+
+
+def test_names_are_plain(tmp_path: Path) -> None:
+    """Modules can be imported from the repacked archive itself, whatever the build backend wrote."""
+    with zipfile.ZipFile(tmp_path / "in.whl", "w") as archive:
+        archive.writestr("package/./module.py", "")
+        archive.writestr("package-1.dist-info/RECORD", "package/./module.py,,")
+    repack(tmp_path / "in.whl", tmp_path / "out.whl", keeps_wheel)
+    assert zipfile.ZipFile(tmp_path / "out.whl").namelist() == ["package/module.py"]
 
 
 def test_repacked_members_are_stored(tmp_path: Path) -> None:

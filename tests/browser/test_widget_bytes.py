@@ -1,0 +1,55 @@
+"""What a visitor downloads: little before intent, and never a heavy package."""
+
+from __future__ import annotations
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from prelisten.assets import manifest, web_root
+
+BEFORE_INTENT_BYTES = 14_000
+WHOLE_BYTES = 7_000_000
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, dict[str, int]]:
+    """The manifest's files, with their sizes."""
+    return manifest()["files"]
+
+
+def test_script_before_intent_is_small(files: dict[str, dict[str, int]]) -> None:
+    """The element, its style and its first sentences in English: one script."""
+    assert files["widget.js"]["gz"] <= BEFORE_INTENT_BYTES
+
+
+def test_whole_bundle_over_the_wire(files: dict[str, dict[str, int]]) -> None:
+    """Everything up to the first band, as brotli."""
+    assert sum(entry["br"] or entry["bytes"] for entry in files.values()) <= WHOLE_BYTES
+
+
+def test_compressed_siblings_hold_the_same_bytes() -> None:
+    """What is negotiated is what lies there."""
+    script = web_root() / "widget.js"
+    assert gzip.decompress(Path(f"{script}.gz").read_bytes()) == script.read_bytes()
+
+
+def test_no_scipy_and_one_detector(files: dict[str, dict[str, int]]) -> None:
+    """numpy and our own wheel, nothing else."""
+    wheels = sorted(Path(name).name.split("-")[0] for name in files if name.endswith(".whl"))
+    assert wheels == ["numpy", "wasm_detector"]
+
+
+def test_the_wheel_holds_the_code_that_the_server_runs(files: dict[str, dict[str, int]]) -> None:
+    """Byte for byte the modules and the model of this checkout."""
+    wheel = next(name for name in files if "wasm_detector-" in name)
+    source = Path(__file__).resolve().parents[2] / "wasm_detector"
+    with zipfile.ZipFile(web_root() / wheel) as archive:
+        shipped = {
+            Path(n).name: archive.read(n) for n in archive.namelist() if n.startswith("wasm_detector/")
+        }
+    assert shipped == {
+        path.name: path.read_bytes() for path in source.iterdir() if path.suffix in {".py", ".json"}
+    }
