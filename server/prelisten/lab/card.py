@@ -11,6 +11,9 @@ from prelisten.lab.report import Line
 
 WEAKNESSES = """\
 - Generators that nobody here has met. The folds leave out sources, not every kind of system; new kinds are caught less.
+- Sound rebuilt from a spectrogram by phase inversion (Griffin-Lim) and joined recordings (concatenative) are the
+  families that it tells least well: their short-time spectra are those of the genuine voice.
+- A kind of recording that is not in the training data costs much: see the manifests left out.
 - Neural-codec resynthesis of genuine speech is labelled spoof: somebody's own voice over a codec of that kind can be
   called synthetic.
 - Telephone, far-field, whispered, sung and heavily compressed speech are few or absent in the data.
@@ -83,7 +86,13 @@ def write_card(card: Card) -> str:
     bands = card.calibration
     return f"""# Model card: {card.detector}
 
-Made by `{card.command}`; with the same manifests, seeds and library versions that command makes the same file.
+Made by
+
+```
+{card.command}
+```
+
+With the same manifests, seeds and library versions that command makes the same file.
 Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
