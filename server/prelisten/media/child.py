@@ -12,10 +12,12 @@ import os
 import sys
 from typing import Any, BinaryIO
 
+import av
+
 from prelisten.media.limits import DecodeLimits
 from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
 from prelisten.media.readers import Reader, UnreadableError, open_reader
-from prelisten.media.sandbox import die_with_parent, isolate, limit_resources
+from prelisten.media.sandbox import die_with_parent, import_everything, isolate, limit_resources
 from wasm_detector.container import Container, identify
 from wasm_detector.streaming import plan_windows
 
@@ -28,6 +30,7 @@ def main(arguments: list[str]) -> int:
     request = json.loads(arguments[1])
     limits = DecodeLimits(**request["limits"])
     die_with_parent(request["parent"])
+    import_everything([av], ["ascii", "latin-1", "utf-8"])
     limit_resources(limits)
     isolation = isolate()
     die_with_parent(request["parent"])

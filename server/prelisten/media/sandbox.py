@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
+import importlib
 import math
 import os
+import pkgutil
 import resource
 import signal
 import sys
+from collections.abc import Iterable
+from types import ModuleType
 
 from prelisten.media.limits import MAX_OPEN_FILES, DecodeLimits
 
@@ -29,6 +34,21 @@ def die_with_parent(parent: int) -> None:
         _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def import_everything(packages: Iterable[ModuleType], encodings: Iterable[str]) -> None:
+    """Import all that decoding may need, then nothing any more.
+
+    Who has given up root's rights may not read the environment's own folder (a home folder, say), so an import
+    that came later would work on one machine and fail on the next. Ending all imports makes it fail on every one.
+    """
+    for package in packages:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for encoding in encodings:
+        codecs.lookup(encoding)
+    sys.meta_path.clear()
 
 
 def limit_resources(limits: DecodeLimits) -> None:

@@ -236,3 +236,17 @@ def test_too_little_memory_is_a_limit(path: Path, monkeypatch: pytest.MonkeyPatc
     """A decoder that gets no memory is a limit of ours, whatever words its libraries find for it."""
     monkeypatch.setattr(DecodeLimits, "from_config", lambda _: DecodeLimits(memory_bytes=1_000_000))
     assert code_of(path) == "out_of_memory"
+
+
+def test_nothing_is_imported_once_rights_are_given_up(tmp_path):
+    """An environment that only its owner may read decodes like any other: every import comes before."""
+    code = (
+        "import av, sys\n"
+        "from prelisten.media.sandbox import import_everything\n"
+        "import_everything([av], ['latin-1'])\n"
+        "import av.subtitles.stream, encodings.latin_1\n"
+        "try:\n    import wave\n"
+        "except ImportError:\n    print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "closed\n", done.stderr
