@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from prelisten.lab.hearing import FAILURES, hear_trusted
 from wasm_detector.model import Model, pack, parse_model, unpack
 from wasm_detector.scoring import logit
 
+PACKAGED = Path(str(resources.files("wasm_detector").joinpath("model.json")))
+"""The model that the package carries."""
+
 MIN_CLIPS = 12
 """Of each class; with fewer than 20 the threshold for 5 % false alarms is the highest score."""
 
@@ -28,8 +32,10 @@ MIN_CLIPS = 12
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `prelisten calibrate`."""
     parser.add_argument("manifest", type=Path, help="CSV with the columns id, path, label")
-    parser.add_argument("--model", type=Path, required=True, help="the model file to calibrate")
-    parser.add_argument("--out", type=Path, required=True, help="the calibrated model file to write")
+    parser.add_argument("--model", type=Path, default=PACKAGED, help="the model file to calibrate")
+    parser.add_argument(
+        "--out", type=Path, default=Path("model.json"), help="the calibrated model file to write"
+    )
 
 
 def rescale(stored: dict[str, Any], slope: float, shift: float) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "manifests", nargs="+", type=Path, metavar="MANIFEST", help="CSV with id, path, label, ..."
     )
-    parser.add_argument("--out", type=Path, required=True, help="the model file to write")
+    parser.add_argument("--out", type=Path, default=Path("model.json"), help="the model file to write")
     parser.add_argument("--card", type=Path, help="the model card to write (takes a few minutes more)")
 
 

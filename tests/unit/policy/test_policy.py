@@ -17,6 +17,7 @@ from prelisten.policy import decide, load_policy
 from prelisten.policy.document import Policy, Section, Thresholds, parse_policy
 from prelisten.records import Action, Finding, FindingState, HintCheck, Recomputed, TokenState
 from wasm_detector.hint import Reason
+from wasm_detector.model import load_model
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 DEFAULT = load_policy()
@@ -37,7 +38,8 @@ def act(*findings: Finding, policy: Policy = DEFAULT, **options) -> Action:
 )
 def test_score_is_compared_with_the_thresholds(spoof_score: float, action: str) -> None:
     """A step is taken from its threshold on."""
-    assert act(heard(spoof_score)) == action
+    policy = Policy(name="x", default=Section(thresholds=Thresholds(label=0.5, review=0.8)))
+    assert act(heard(spoof_score), policy=policy) == action
 
 
 @pytest.mark.parametrize(
@@ -245,3 +247,9 @@ def test_another_finding_is_never_laxer(policy, found, extra) -> None:
     others = [finding for finding in found if finding.check != extra.check]
     if extra.check != "recompute":
         assert act(*others, extra, policy=policy).strictness >= act(*others, policy=policy).strictness
+
+
+def test_built_in_thresholds_are_the_detectors_bands():
+    """What a page calls "no signs" is accepted, "strong signs" is looked at: after a retraining both must move."""
+    model, thresholds = load_model(), DEFAULT.section("any").thresholds
+    assert (thresholds.label, thresholds.review) == (model.elevated, model.high)
