@@ -193,7 +193,7 @@ def strict_site(tmp_path_factory):
     policy.write_text(
         "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
     )
-    site, stop = make_site(folder / "data", policy=policy), threading.Event()
+    site, stop = make_site(folder / "data", policy=policy, max_seconds=12), threading.Event()
     services = wire(site.config)
     worker = threading.Thread(target=run_worker, args=(services,), kwargs={"stop": stop})
     worker.start()
@@ -229,6 +229,20 @@ def test_reviewer_hears_exactly_what_was_scored(strict_site):
     assert hashlib.sha256(audio.data).hexdigest() == evidence.pcm_sha256
     part = client.get(f"/review/cases/{case.id}/audio.wav", headers={"Range": "bytes=0-99"}, buffered=True)
     assert (part.status_code, len(part.data)) == (206, 100)
+
+
+def test_long_recording_is_played_as_far_as_it_was_heard(strict_site):
+    """Of thirty seconds twelve are heard, in windows over the whole; the timeline is as long as the playback."""
+    submission, _, _ = decided(strict_site, wav_bytes(speech_like(30.0, seed=38)))
+    with strict_site.services.storage.read() as tx:
+        case, evidence = tx.case_for(submission.id), tx.evidence(submission.id)
+    client, _ = reviewer(strict_site)
+    audio = client.get(f"/review/cases/{case.id}/audio.wav", buffered=True)
+    played_s = sf.info(io.BytesIO(audio.data)).duration
+    drawn_s = re.search(r'viewBox="0 0 ([0-9.]+) 10"', client.get(f"/review/cases/{case.id}").text).group(1)
+    assert evidence.pieces[-1][1] == pytest.approx(30.0)
+    assert played_s == pytest.approx(evidence.analysed_s, abs=0.001)
+    assert float(drawn_s) == pytest.approx(played_s, abs=0.001)
 
 
 def test_original_is_a_download_that_nothing_runs(strict_site):

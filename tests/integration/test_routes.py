@@ -7,6 +7,8 @@ import io
 import json
 
 import pytest
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
 
 from prelisten.assets import bundled_detector, manifest, web_root
 from tests.recordings import speech_like, wav_bytes
@@ -44,8 +46,11 @@ def seal_for(client, recording: bytes, *, action: str = "voice-upload") -> str:
 
 def send(client, recording: bytes, *, name: str = "voice.wav", **fields):
     """Send the demonstration form."""
-    data = {"voice": (io.BytesIO(recording), name), **fields}
-    return client.post("/", data=data, content_type="multipart/form-data", headers=ORIGIN)
+    file = FileStorage(io.BytesIO(recording), filename=name)
+    boundary, body = encode_multipart({"voice": file, **fields})
+    return client.post(
+        "/", data=body, content_type=f'multipart/form-data; boundary="{boundary}"', headers=ORIGIN
+    )
 
 
 def fetch(site, name: str, headers: dict[str, str] | None = None):

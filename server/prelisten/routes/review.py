@@ -26,6 +26,7 @@ from prelisten.review.sign_in import (
 )
 from prelisten.routes.answers import ReasonText, reason_text
 from prelisten.routes.api import services
+from prelisten.storage.interface import Evidence
 
 COOKIE = "prelisten_reviewer"
 PAGE_SIZE = 50
@@ -140,7 +141,7 @@ class CaseFile:
     submission: Submission
     decision: Decision | None
     findings: tuple[Finding, ...]
-    evidence: Any
+    evidence: Evidence | None
 
     @property
     def reasons(self) -> list[ReasonText]:
@@ -156,7 +157,7 @@ class CaseFile:
 
     def playback(self, seconds: float) -> float:
         """Return where a place of the recording lies in the playback, in seconds."""
-        return playback_time(seconds, [(segment["start_s"], segment["end_s"]) for segment in self.segments])
+        return playback_time(seconds, () if self.evidence is None else self.evidence.pieces)
 
 
 def _case_file(case_id: str) -> CaseFile:
