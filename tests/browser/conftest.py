@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import socket
@@ -40,6 +39,7 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 START_S = 60
+PRELISTEN = Path(sys.executable).parent / "prelisten"
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +64,10 @@ class Server:
     log: Path
     process: subprocess.Popen
 
-    @property
-    def review_link(self) -> str:
-        """The link that signs a reviewer in, once."""
-        return re.findall(r"works once: (\S+)", self.log.read_text())[-1]
+    def new_review_link(self) -> str:
+        """Make a link that signs a reviewer in, once, as an operator would."""
+        command = [PRELISTEN, "review-link", "--data", str(self.data), "--address", self.url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def stop(self) -> None:
         """End it as an operator would."""
@@ -85,7 +85,7 @@ def free_port() -> int:
 def start_server(data: Path, **settings: str) -> Server:
     """Start `prelisten serve` and wait until it has printed its links; fails with its log when it dies."""
     port, log = free_port(), data.parent / f"{data.name}.log"
-    command = [Path(sys.executable).parent / "prelisten", "serve", "--port", str(port), "--data", str(data)]
+    command = [PRELISTEN, "serve", "--port", str(port), "--data", str(data)]
     environ = {**os.environ, "PRELISTEN_RATE_LIMIT": "100000/minute"}
     environ |= {f"PRELISTEN_{name.upper()}": value for name, value in settings.items()}
     with log.open("w") as out:
@@ -110,6 +110,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     died = started.process.poll()
     started.stop()
     assert died is None, f"the server died:\n{started.log.read_text()}"
+
+
+@pytest.fixture(scope="session")
+def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose policy gives every recording to a person."""
+    folder = tmp_path_factory.mktemp("strict")
+    policy = folder / "policy.yaml"
+    policy.write_text(
+        "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
+    )
+    started = start_server(folder / "data", policy=str(policy))
+    yield started
+    started.stop()
 
 
 @pytest.fixture

@@ -78,19 +78,6 @@ def test_too_large_upload_is_answered_with_the_limit(browser: Browser, tmp_path:
         small.stop()
 
 
-@pytest.fixture(scope="module")
-def strict_server(tmp_path_factory: pytest.TempPathFactory):
-    """A server whose policy gives every recording to a person."""
-    folder = tmp_path_factory.mktemp("strict")
-    policy = folder / "policy.yaml"
-    policy.write_text(
-        "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
-    )
-    started = start_server(folder / "data", policy=str(policy))
-    yield started
-    started.stop()
-
-
 def test_reviewer_listens_and_resolves(page: Page, strict_server: Server, voice: Path):
     """The link signs in once; a case plays from its marks; an outcome with a note moves it to the resolved ones."""
     page.goto(strict_server.url)
@@ -99,7 +86,8 @@ def test_reviewer_listens_and_resolves(page: Page, strict_server: Server, voice:
     page.locator("#send").click()
     page.locator("[data-decision=review]").wait_for(timeout=30_000)
 
-    page.goto(strict_server.review_link)
+    link = strict_server.new_review_link()
+    page.goto(link)
     page.get_by_label("Your name").fill("Mona")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("link", name="voice.wav").first.click()
@@ -114,5 +102,5 @@ def test_reviewer_listens_and_resolves(page: Page, strict_server: Server, voice:
     expect(page.locator("main")).to_contain_text("breath and room")
 
     page.context.clear_cookies()
-    page.goto(strict_server.review_link)
+    page.goto(link)
     expect(page.get_by_role("heading")).to_contain_text("no longer works")

@@ -6,7 +6,7 @@ export const panelStyles = `
   --_high: var(--prelisten-high, light-dark(#a8361c, #ff9b80));
   --_unsure: var(--prelisten-inconclusive, light-dark(#55605d, #a9b5b0));
 }
-p, dl, dd, figure, h3, ul { margin: 0; padding: 0; }
+p, dl, dd, figure, ul { margin: 0; padding: 0; }
 .panel { --_tone: var(--_accent); padding: 16px; border-top: 1px solid var(--_line); }
 .problem, .inconclusive, .neutral { --_tone: var(--_unsure); }
 .clear { --_tone: var(--_clear); }
@@ -43,7 +43,7 @@ progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
 .timeline .plain { fill: color-mix(in srgb, var(--_tone) 35%, var(--_line)); }
 .timeline .none { fill: var(--_line); }
 figcaption { display: flex; justify-content: space-between; gap: 12px; margin-top: 6px; text-align: center; font-size: 0.8125rem; }
-h3 { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
+.caption { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
 .reasons { display: grid; gap: 12px; margin-top: 8px; list-style: none; }
 .reasons li { padding-inline-start: 12px; border-inline-start: 3px solid color-mix(in srgb, var(--_tone) 55%, transparent); }
 .name { font-size: 0.9375rem; font-weight: 600; }

@@ -225,8 +225,8 @@ function reasons({ catalogue }, result, { html, nothing }) {
   const known = result.reasons.filter(({ code }) => catalogue[`reason.${code}`]).slice(0, MAX_REASONS);
   if (!known.length) return nothing;
   return html`
-    <h3>${catalogue["ui.reasons.title"]}</h3>
-    <ul part="reasons" class="reasons">
+    <p id="heard" class="caption">${catalogue["ui.reasons.title"]}</p>
+    <ul part="reasons" class="reasons" aria-labelledby="heard">
       ${known.map(
         (reason) => html`
           <li part="reason">
