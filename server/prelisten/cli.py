@@ -29,7 +29,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
-    from prelisten.serve import end_with_parent
+    from prelisten.supervisor import end_with_parent
     from prelisten.wiring import wire
     from prelisten.worker import run_worker
 

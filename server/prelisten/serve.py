@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -18,9 +17,6 @@ from prelisten.review.sign_in import new_link_code
 from prelisten.supervisor import Child, WorkerSet, environ_for, stop
 from prelisten.wiring import wire
 
-WEB_THREADS = 32
-# TERM to all gone within 8 s: requests in flight get 4 s, then the parent waits 5 s in all and kills.
-GRACEFUL_S = 4
 READY_TIMEOUT_S = 60.0
 TICK_S = 0.5
 
@@ -28,17 +24,8 @@ TICK_S = 0.5
 def web_command(host: str, port: int) -> list[str]:
     """Return how the web process is started: gunicorn, one process with threads, streaming request bodies."""
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    options = {
-        "--bind": bind,
-        "--worker-class": "gthread",
-        "--workers": "1",
-        "--threads": str(WEB_THREADS),
-        "--graceful-timeout": str(GRACEFUL_S),
-        "--timeout": "60",
-        "--log-level": "warning",
-    }
-    flat = [part for option in options.items() for part in option]
-    return [sys.executable, "-m", "gunicorn", *flat, "prelisten.app:create_app()"]
+    settings = ["--config", "python:prelisten.web_process", "--bind", bind, "--workers", "1"]
+    return [sys.executable, "-m", "gunicorn", *settings, "prelisten.app:create_app()"]
 
 
 def serve(config: Config, host: str, port: int, say: Callable[[str], None] = print) -> int:
@@ -98,18 +85,3 @@ def _wait_until_ready(address: str, ended: threading.Event, web: Child) -> bool:
         except (urllib.error.URLError, OSError):
             continue
     raise ConfigError(f"The web process did not answer on {address} within {READY_TIMEOUT_S:.0f} s.")
-
-
-def end_with_parent(ended: threading.Event) -> None:
-    """Set `ended` when the process that started this one is gone, so that no orphan goes on working.
-
-    Watched by polling: the kernel's own notice (`PR_SET_PDEATHSIG`) is tied to the thread that started us.
-    """
-    parent = os.getppid()
-
-    def watch() -> None:
-        while not ended.wait(1.0):
-            if os.getppid() != parent:
-                ended.set()
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

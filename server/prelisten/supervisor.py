@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,3 +103,18 @@ class WorkerSet:
             return False
         self._lock = lock
         return True
+
+
+def end_with_parent(ended: threading.Event) -> None:
+    """Set `ended` when the process that started this one is gone, so that no orphan goes on working.
+
+    Watched by polling: the kernel's own notice (`PR_SET_PDEATHSIG`) is tied to the thread that started us.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            if os.getppid() != parent:
+                ended.set()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
