@@ -6,6 +6,7 @@ the whole of spending it: the file system lets exactly one caller do so, whateve
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -67,18 +68,39 @@ def _serializer(keys: Keys) -> URLSafeTimedSerializer:
     )
 
 
-def new_session(reviewer: str, keys: Keys) -> str:
-    """Return the cookie's text for a signed-in reviewer."""
-    return str(_serializer(keys).dumps({"reviewer": reviewer, "nonce": secrets.token_hex(8)}))
+def _sessions(data: Path) -> Path:
+    return data / "reviewer-sessions"
 
 
-def session_reviewer(cookie: str, keys: Keys) -> str | None:
-    """Return the reviewer's name, or `None` when the cookie is not ours or older than 12 hours."""
+def new_session(data: Path, reviewer: str, keys: Keys) -> str:
+    """Return the cookie's text for a signed-in reviewer; a file named by its digest says that it is open."""
+    folder = _sessions(data)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _remove_old(folder, SESSION_TTL_S)
+    cookie = str(_serializer(keys).dumps({"reviewer": reviewer, "nonce": secrets.token_hex(8)}))
+    (folder / _name(cookie)).touch(mode=0o600)
+    return cookie
+
+
+def session_reviewer(data: Path, cookie: str, keys: Keys) -> str | None:
+    """Return the reviewer's name, or `None` when the cookie is not ours, too old, or its session was ended."""
     try:
         session = _serializer(keys).loads(cookie, max_age=SESSION_TTL_S)
     except BadSignature:
         return None
-    return str(session["reviewer"])
+    return str(session["reviewer"]) if (_sessions(data) / _name(cookie)).exists() else None
+
+
+def end_session(data: Path, cookie: str) -> None:
+    """End a session, in every browser that has its cookie."""
+    (_sessions(data) / _name(cookie)).unlink(missing_ok=True)
+
+
+def _remove_old(folder: Path, ttl_s: float) -> None:
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < time.time() - ttl_s:
+                path.unlink()
 
 
 def form_token(cookie: str, keys: Keys) -> str:

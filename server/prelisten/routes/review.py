@@ -17,6 +17,7 @@ from prelisten.review.playback import playback_time
 from prelisten.review.resolution import read_resolution, read_reviewer
 from prelisten.review.sign_in import (
     SESSION_TTL_S,
+    end_session,
     form_token,
     is_form_token,
     is_link_code,
@@ -30,6 +31,7 @@ from prelisten.storage.interface import Evidence
 
 COOKIE = "prelisten_reviewer"
 PAGE_SIZE = 50
+MAX_OFFSET = 1_000_000
 
 
 def make_review() -> Blueprint:
@@ -38,7 +40,8 @@ def make_review() -> Blueprint:
     blueprint.get("/sign-in")(sign_in_page)
     blueprint.post("/sign-in")(sign_in)
     blueprint.post("/sign-out")(signed_in(sign_out))
-    blueprint.get("/")(signed_in(case_list))
+    blueprint.get("")(signed_in(case_list))
+    blueprint.get("/", endpoint="case_list_slash")(signed_in(case_list))
     blueprint.get("/cases/<case_id>")(signed_in(case_page))
     blueprint.post("/cases/<case_id>")(signed_in(resolve))
     blueprint.get("/cases/<case_id>/audio.wav")(signed_in(audio))
@@ -56,7 +59,7 @@ class Reviewer:
 
 def _reviewer() -> Reviewer | None:
     cookie, keys = request.cookies.get(COOKIE, ""), services().keys
-    name = session_reviewer(cookie, keys)
+    name = session_reviewer(services().config.data, cookie, keys)
     return None if name is None else Reviewer(name, form_token(cookie, keys))
 
 
@@ -79,12 +82,13 @@ def signed_in(view: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def sign_in_page() -> str:
+def sign_in_page() -> tuple[str, dict[str, str]]:
     """Ask for a name. Opening the link spends nothing: programs that look at links must not use it up."""
     code = request.args.get("code", "")
-    return render_template(
+    page = render_template(
         "review/sign_in.html", code=code, is_usable=is_link_code(services().config.data, code)
     )
+    return page, {"Cache-Control": "no-store"}
 
 
 def sign_in() -> BaseResponse:
@@ -97,7 +101,7 @@ def sign_in() -> BaseResponse:
     response = redirect(url_for("review.case_list"), code=303)
     response.set_cookie(
         COOKIE,
-        new_session(reviewer, services().keys),
+        new_session(services().config.data, reviewer, services().keys),
         max_age=SESSION_TTL_S,
         path="/review",
         httponly=True,
@@ -108,7 +112,8 @@ def sign_in() -> BaseResponse:
 
 
 def sign_out(reviewer: Reviewer) -> BaseResponse:
-    """Forget the session in this browser."""
+    """End the session: a copy of its cookie is worth nothing from now on."""
+    end_session(services().config.data, request.cookies[COOKIE])
     response = redirect(url_for("review.case_list"), code=303)
     response.delete_cookie(COOKIE, path="/review")
     return response
@@ -117,9 +122,9 @@ def sign_out(reviewer: Reviewer) -> BaseResponse:
 def case_list(reviewer: Reviewer) -> str:
     """Show the open cases, oldest first, or the resolved ones."""
     is_open = request.args.get("show") != "resolved"
-    offset = request.args.get("offset", 0, type=int)
+    offset = min(max(request.args.get("offset", 0, type=int), 0), MAX_OFFSET)
     with services().storage.read() as tx:
-        cases = tx.cases(is_open=is_open, limit=PAGE_SIZE + 1, offset=max(0, offset))
+        cases = tx.cases(is_open=is_open, limit=PAGE_SIZE + 1, offset=offset)
         rows = [(case, tx.submission(case.submission_id), tx.decision(case.submission_id)) for case in cases]
         counts = {"open": tx.count_cases(is_open=True), "resolved": tx.count_cases(is_open=False)}
     return render_template(

@@ -62,17 +62,25 @@ def test_made_up_code_signs_nobody_in(tmp_path, code):
     assert not sign_in.spend_link_code(tmp_path, code)
 
 
-def test_session_names_its_reviewer_and_cannot_be_made_up():
+def test_session_names_its_reviewer_and_cannot_be_made_up(tmp_path):
     """The cookie is signed; another key ring's cookie is nobody's."""
-    cookie = sign_in.new_session("Mona", KEYS)
-    assert sign_in.session_reviewer(cookie, KEYS) == "Mona"
-    assert sign_in.session_reviewer(cookie + "x", KEYS) is None
-    assert sign_in.session_reviewer(cookie, Keys((Key.generate(),))) is None
+    cookie = sign_in.new_session(tmp_path, "Mona", KEYS)
+    assert sign_in.session_reviewer(tmp_path, cookie, KEYS) == "Mona"
+    assert sign_in.session_reviewer(tmp_path, cookie + "x", KEYS) is None
+    assert sign_in.session_reviewer(tmp_path, cookie, Keys((Key.generate(),))) is None
 
 
-def test_form_token_belongs_to_one_session():
+def test_ended_session_is_nobodys(tmp_path):
+    """After signing out a kept copy of the cookie opens nothing; other sessions go on."""
+    mine, other = (sign_in.new_session(tmp_path, name, KEYS) for name in ("Mona", "Theo"))
+    sign_in.end_session(tmp_path, mine)
+    assert sign_in.session_reviewer(tmp_path, mine, KEYS) is None
+    assert sign_in.session_reviewer(tmp_path, other, KEYS) == "Theo"
+
+
+def test_form_token_belongs_to_one_session(tmp_path):
     """Another session's form is refused."""
-    mine, theirs = sign_in.new_session("Mona", KEYS), sign_in.new_session("Mona", KEYS)
+    mine, theirs = (sign_in.new_session(tmp_path, "Mona", KEYS) for _ in range(2))
     assert sign_in.is_form_token(sign_in.form_token(mine, KEYS), mine, KEYS)
     assert not sign_in.is_form_token(sign_in.form_token(theirs, KEYS), mine, KEYS)
     assert not sign_in.is_form_token("ä", mine, KEYS)
