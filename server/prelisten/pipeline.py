@@ -151,12 +151,20 @@ def _submission(upload: Upload, services: Services) -> Submission:
         file_name=upload.file_name,
         media_type=upload.media_type,
         action=upload.action,
-        idempotency_key=upload.idempotency_key,
+        idempotency_key=_own_key(upload, services.keys),
         declared=upload.declared,
         state=SubmissionState.QUEUED,
         received_at=now,
         hint_check=hint_check,
     )
+
+
+def _own_key(upload: Upload, keys: Keys) -> str | None:
+    """Return the sender's key as this session's own: one sender's key never finds another's submission."""
+    if upload.idempotency_key is None:
+        return None
+    sid = session_digest(upload.session, keys) or ""
+    return keys.digest("idempotency", f"{sid}:{upload.idempotency_key}")
 
 
 def _flush(path: Path) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from prelisten.assets import bundled_detector
 from prelisten.errors import BadRequestError, NotFoundError, PrelistenError
 from prelisten.hints import issue_challenge, seal
 from prelisten.hints.envelope import StrictJson
-from prelisten.pipeline import Services, receive, wait_for_decision
+from prelisten.pipeline import Services
 from prelisten.routes.answers import answer
 from prelisten.routes.client import is_own_origin, page_origin
-from prelisten.routes.intake import FormFields, Intake
 from prelisten.routes.static import register_static
 
 PREFIX = "/prelisten/v1"
 MAX_JSON_BYTES = 8_192
 MAX_SESSION_CHARACTERS = 500
 NAME = "prelisten_api"
+UPLOAD_ACTION = "upload"
 
 
 def services() -> Services:
@@ -49,7 +49,7 @@ def challenge() -> Response:
     """Sign a fresh challenge for a page. Nothing about any file is asked or told."""
     body, wired = _body({"action", "session"}), services()
     session = body.get("session")
-    if session is not None and not (isinstance(session, str) and len(session) <= MAX_SESSION_CHARACTERS):
+    if session is not None and not (isinstance(session, str) and is_session(session)):
         raise BadRequestError(f"`session` is a text of at most {MAX_SESSION_CHARACTERS} characters.")
     detector_id, sha256 = bundled_detector()
     text, issued = issue_challenge(
@@ -70,6 +70,11 @@ def challenge() -> Response:
     )
 
 
+def is_session(text: str) -> bool:
+    """Tell whether a session's text is short enough, and no half of a character (as JSON may smuggle in)."""
+    return len(text) <= MAX_SESSION_CHARACTERS and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def seal_claim() -> Response:
     """Bind a claim to its challenge. The token says that we sealed it, never that it is true."""
     body, wired = _body({"challenge", "claim"}), services()
@@ -85,20 +90,15 @@ def seal_claim() -> Response:
 
 
 def upload() -> tuple[Response, int]:
-    """Receive a recording (multipart, field `file`) and answer with its decision, or with `hold`."""
+    """Receive a recording (multipart, field `file`) and answer with its decision, or with `hold`.
+
+    It is screened for the action `upload`: the sender's word must not choose the policy's section.
+    """
     _allowed_origin()
-    wired = services()
-    action = request.args.get("action", "upload")
-    with Intake(request._get_current_object(), wired.config) as intake:  # type: ignore[attr-defined]
-        submission, _ = receive(
-            intake.upload(FormFields("file"), action=action, origin=page_origin(request)), wired
-        )
-    current_app.extensions["prelisten"].ensure_workers()
-    decision = wait_for_decision(submission.id, wired, wired.config.wait_s)
-    status_url = url_for(f"{NAME}.status", submission_id=submission.id)
-    response = _fresh(**answer(submission.id, decision, status_url))
-    response.headers["Location"] = status_url
-    return response, 202 if decision is None else 201
+    screening = current_app.extensions["prelisten"].screen("file", action=UPLOAD_ACTION)
+    response = _fresh(**screening.to_dict())
+    response.headers["Location"] = screening.status_url
+    return response, 202 if screening.record is None else 201
 
 
 def status(submission_id: str) -> Response:
@@ -130,7 +130,7 @@ def _body(allowed: set[str]) -> dict[str, Any]:
     request.max_content_length = MAX_JSON_BYTES
     try:
         body = StrictJson.loads(request.get_data())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise BadRequestError("The body must be one JSON object, without repeated keys.") from error
     if not isinstance(body, dict) or not set(body) <= allowed:
         raise BadRequestError(f"The body must be one JSON object with no other keys than {sorted(allowed)}.")

@@ -16,4 +16,5 @@ def page_origin(request: Request) -> str:
 
 def is_own_origin(request: Request) -> bool:
     """Tell whether the request comes from a page of this very server (or states no origin at all)."""
-    return page_origin(request) == request.host_url.rstrip("/")
+    is_foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    return not is_foreign and page_origin(request) == request.host_url.rstrip("/")
