@@ -29,6 +29,8 @@ PAGE_CSP = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+# Forms without a recording: a sign-in, an outcome with its note. An upload sets its own limit.
+MAX_FORM_BYTES = 64_000
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_CSP,
     "X-Content-Type-Options": "nosniff",
@@ -41,6 +43,7 @@ def create_app(config: Config | None = None) -> Flask:
     """Return the application. Without `config` the settings come from the environment."""
     config = load_config() if config is None else config
     app = Flask("prelisten", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     app.jinja_env.globals.update(sentence=sentence, clock=clock_text)
     prelisten = Prelisten(app, config)
     if config.demo:

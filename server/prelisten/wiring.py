@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from pathlib import Path
+
 from prelisten.assets import bundled_detector
 from prelisten.config import Config
 from prelisten.engine.embedded import EmbeddedEngine
@@ -11,6 +15,10 @@ from prelisten.policy import load_policy
 from prelisten.storage.blobs import Blobs
 from prelisten.storage.sql import open_storage
 
+LEFTOVER_FOLDERS = ("quarantine", "blobs/unfinished")
+# Longer than the longest upload or decoding.
+LEFTOVER_AGE_S = 3600.0
+
 
 def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
@@ -18,6 +26,8 @@ def wire(config: Config) -> Services:
     policy = load_policy(config.policy)
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)
+    for folder in LEFTOVER_FOLDERS:
+        _remove_leftovers(config.data / folder)
     return Services(
         config=config,
         storage=storage,
@@ -27,3 +37,12 @@ def wire(config: Config) -> Services:
         keys=keys,
         detectors=frozenset({bundled_detector()}),
     )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process left half-written; what is younger may still be in somebody's hands."""
+    oldest = time.time() - LEFTOVER_AGE_S
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()

@@ -204,6 +204,17 @@ def strict_site(tmp_path_factory):
     site.services.storage.close()
 
 
+def test_signing_out_ends_the_session_everywhere(strict_site):
+    """A copy of the cookie, kept elsewhere, opens nothing any more."""
+    client, token = reviewer(strict_site)
+    cookie = client.get_cookie("prelisten_reviewer", path="/review").value
+    assert client.get("/review?offset=99999999999999999999").status_code == 200
+    client.post("/review/sign-out", data={"form_token": token})
+    thief = strict_site.client()
+    thief.set_cookie("prelisten_reviewer", cookie, path="/review")
+    assert thief.get("/review").status_code == 401
+
+
 def test_stranger_sees_nothing_of_the_review(strict_site):
     """Without the link there is no list, no case, no audio and no way to resolve."""
     _, case, _ = heard_case(strict_site, 31)
@@ -299,7 +310,7 @@ def test_hostile_file_name_is_text_on_every_page(strict_site):
 def test_status_tells_a_program_the_decision(live_site):
     """The API's status answers with the decision, its sentences and its reasons."""
     data = {"file": (io.BytesIO(wav_bytes(speech_like(4.0, seed=37))), "a.wav")}
-    first = live_site.client().post(f"{API}/uploads?action=a", data=data, headers=ORIGIN)
+    first = live_site.client().post(f"{API}/uploads", data=data, headers=ORIGIN)
     status = live_site.client().get(first.json["status_url"]).json
     end = time.monotonic() + DECIDED_WITHIN_S
     while status["state"] != "decided":

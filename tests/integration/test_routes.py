@@ -82,6 +82,7 @@ def test_challenge_names_the_detector_of_the_bundle(site):
         b'{"x":1}',
         b"\xff",
         b'{"session":5,"action":"a"}',
+        b'{"session":"\\ud800","action":"a"}',
     ],
 )
 @pytest.mark.parametrize("path", ["challenge", "seal"])
@@ -241,7 +242,7 @@ def test_upload_that_cannot_be_stored_is_refused_and_leaves_nothing(site):
 def test_api_upload_answers_with_a_status_address(site):
     """A program posts a file and gets `hold`, with the address that tells the rest."""
     data = {"file": (io.BytesIO(wav_bytes(speech_like(seed=12))), "a.wav")}
-    response = site.client().post(f"{API}/uploads?action=a", data=data, content_type="multipart/form-data")
+    response = site.client().post(f"{API}/uploads", data=data, content_type="multipart/form-data")
     assert (response.status_code, response.json["decision"]) == (202, "hold")
     assert site.client().get(response.json["status_url"]).json["state"] == "screening"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import time
@@ -24,6 +25,9 @@ BLOCK_BYTES = 1 << 20
 MAX_DRAINED_BYTES = 2_000_000_000
 MAX_DRAIN_S = 60.0
 MAX_FIELD_CHARACTERS = 200
+# Every file of a form is an open file here; a form that needs more than these is none of ours.
+MAX_FILES = 8
+MAX_FORM_PARTS = 60
 
 
 class QuarantineFile:
@@ -33,8 +37,13 @@ class QuarantineFile:
         self.path = folder / secrets.token_hex(16)
         self.size_bytes = 0
         self._sha256 = hashlib.sha256()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("x+b")
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = self.path.open("x+b")
+        except OSError as error:
+            raise StorageError(
+                f"The upload cannot be written ({error}) and was not kept; try later."
+            ) from error
 
     def write(self, block: bytes) -> int:
         """Append a block; raises `StorageError` when the disk does not take it."""
@@ -55,10 +64,21 @@ class QuarantineFile:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
+    def flush(self) -> None:
+        """Hand everything to the system; raises `StorageError` when the disk does not take it."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(
+                f"The upload could not be written ({error}) and was not kept; try later."
+            ) from error
+
     def discard(self) -> None:
-        """Close and remove the file, if it is still in quarantine."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
+        """Close and remove the file, if it is still in quarantine, also on a disk that takes nothing more."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,10 @@ class Intake:
             file.discard()
 
     def _new_file(self, *_: object, **__: object) -> IO[bytes]:
+        if len(self._received) >= MAX_FILES:
+            raise BadRequestError(
+                f"The form carries more than {MAX_FILES} files; send one recording at a time."
+            )
         file = QuarantineFile(self._folder)
         self._received.append(file)
         return file  # type: ignore[return-value]  # Werkzeug asks for a file object; this delegates to one.
@@ -125,22 +149,31 @@ class Intake:
             token=form.get(fields.token) or None,
             session=session,
             origin=origin,
-            idempotency_key=_short(form.get("idempotency_key")) or None,
+            idempotency_key=form.get("idempotency_key") or None,
             declared=bool(form.get(fields.declared)),
         )
 
     def _parse(self) -> None:
         self._request.max_content_length = self._config.max_upload_bytes
+        self._request.max_form_parts = MAX_FORM_PARTS
         self._request._get_file_stream = self._new_file  # type: ignore[method-assign]
         try:
             _ = self._request.files
         except RequestEntityTooLarge:
             _drain(self._request)
+            if (self._request.content_length or 0) <= self._config.max_upload_bytes and not self._is_full():
+                raise BadRequestError(
+                    f"The form has more than {MAX_FORM_PARTS} parts, or too long a field."
+                ) from None
             raise UploadTooLargeError(self._config.max_upload_bytes) from None
-        except HTTPException as error:
-            raise BadRequestError("The request's body is no readable form.") from error
+        except (HTTPException, OSError) as error:
+            raise BadRequestError("The request's body ended early, or is no readable form.") from error
         for file in self._received:
             file.flush()
+
+    def _is_full(self) -> bool:
+        """Tell whether a body of unstated length ran into the limit."""
+        return sum(file.size_bytes for file in self._received) + BLOCK_BYTES > self._config.max_upload_bytes
 
     def _stored(self, file: FileStorage) -> QuarantineFile:
         """Return the quarantined file behind a form file, copying it when somebody parsed the form before us."""

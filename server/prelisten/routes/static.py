@@ -55,9 +55,8 @@ def page_file(name: str) -> Response:
 
 
 def _serve(folder: str, name: str, *, cache: str) -> Response:
-    root = (web_root() / folder).resolve()
-    path = (root / name).resolve()
-    if not path.is_relative_to(root) or not path.is_file() or path.suffix not in MEDIA_TYPES:
+    path = _find(folder, name)
+    if path is None:
         abort(404)
     encoding, sent = _negotiate(path)
     etag = f"{sent.stat().st_mtime_ns:x}-{sent.stat().st_size:x}"
@@ -65,13 +64,26 @@ def _serve(folder: str, name: str, *, cache: str) -> Response:
         response = Response(status=304)  # Decided here: `send_file` would open the file and leave it open.
         response.set_etag(etag)
     else:
-        response = send_file(sent, mimetype=MEDIA_TYPES[path.suffix], conditional=True, etag=etag)
+        response = send_file(
+            sent, mimetype=MEDIA_TYPES[path.suffix], conditional="Range" in request.headers, etag=etag
+        )
     response.headers["Cache-Control"] = cache
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if encoding:
         response.headers["Content-Encoding"] = encoding
     return response
+
+
+def _find(folder: str, name: str) -> Path | None:
+    """Return the built file of that name, or `None`; a name may be anything at all."""
+    root = (web_root() / folder).resolve()
+    try:
+        path = (root / name).resolve()
+        is_ours = path.is_relative_to(root) and path.suffix in MEDIA_TYPES and path.is_file()
+    except (OSError, ValueError):  # Too long a name, or a NUL inside.
+        return None
+    return path if is_ours else None
 
 
 def _negotiate(path: Path) -> tuple[str | None, Path]:
