@@ -19,6 +19,10 @@ from prelisten.media.limits import MAX_OPEN_FILES, DecodeLimits
 # From <linux/prctl.h> and <linux/sched.h>; `os.unshare` came with Python 3.12 only.
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+# From <linux/landlock.h>: the system calls' numbers, the same on every architecture.
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
+# (version of the interface, number of file rights it knows), newest first.
+LANDLOCK_FILE_RIGHTS = ((5, 16), (3, 15), (2, 14), (1, 13))
 # The kernel's own "nobody": what user namespaces call a user that they do not know.
 NOBODY = 65_534
 # CPU time is the second line behind the parent's clock; imports and one blocked write come on top.
@@ -67,9 +71,44 @@ def limit_resources(limits: DecodeLimits) -> None:
 
 
 def isolate() -> dict[str, bool]:
-    """Leave the network and root's rights where the system allows it, and say what was reached."""
-    has_no_network = sys.platform == "linux" and _leave_network()
-    return {"has_no_network": has_no_network, "is_unprivileged": _leave_root()}
+    """Leave the network, root's rights and the file system where the system allows it; say what was reached.
+
+    What is open already (the recording, the pipes) stays usable.
+    """
+    is_linux = sys.platform == "linux"
+    has_no_network = is_linux and _leave_network()
+    is_no_root = _leave_root()
+    return {
+        "has_no_network": has_no_network,
+        "is_no_root": is_no_root,
+        "has_no_files": is_linux and _leave_file_system(),
+    }
+
+
+def _leave_file_system() -> bool:
+    """Enter a Landlock domain without any rule: nothing can be opened, made, renamed or removed any more.
+
+    From version 6 of its interface on, signals and abstract sockets outside the domain are closed too.
+    Returns `False` where the kernel has no Landlock; see "Landlock: unprivileged access control" in its docs.
+    """
+    libc = _libc()
+    abi = libc.syscall(LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
+    if abi < 1:
+        return False
+    handled = (
+        (1 << next(bits for least, bits in LANDLOCK_FILE_RIGHTS if abi >= least)) - 1,
+        0b11 if abi >= 4 else 0,  # TCP: bind, connect.
+        0b11 if abi >= 6 else 0,  # Abstract sockets, signals.
+    )
+    ruleset = (ctypes.c_uint64 * 3)(*handled)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    descriptor = libc.syscall(LANDLOCK_CREATE_RULESET, ruleset, ctypes.c_size_t(size), ctypes.c_uint32(0))
+    if descriptor < 0:
+        return False
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    is_entered = bool(libc.syscall(LANDLOCK_RESTRICT_SELF, ctypes.c_int(descriptor), ctypes.c_uint32(0)) == 0)
+    os.close(descriptor)
+    return is_entered
 
 
 def _leave_network() -> bool:

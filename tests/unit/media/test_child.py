@@ -198,7 +198,10 @@ def connect():
         caller.connect(("127.0.0.1", int(sys.argv[2])))
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-print(json.dumps({**said, "write": works(write), "connect": works(connect),
+def signals():
+    os.kill(os.getppid(), 0)
+print(json.dumps({**said, "read": works(lambda: open(target).close()), "list": works(lambda: os.listdir("/")),
+    "signals": works(signals), "write": works(write), "connect": works(connect),
     "memory": works(lambda: bytearray(500_000_000)), "files": works(lambda: [os.dup(0) for _ in range(40)])}))
 """
 
@@ -214,6 +217,8 @@ def test_sandbox_takes_away_files_memory_and_network(tmp_path: Path) -> None:
     said = json.loads(result.stdout)
     assert [said["write"], said["memory"], said["files"]] == [False, False, False]
     assert said["connect"] is not said["has_no_network"]
+    assert [said["read"], said["list"]] == [not said["has_no_files"]] * 2
+    assert not (said["signals"] and said["has_no_files"] and os.geteuid() == 0)
 
 
 @pytest.mark.parametrize(
