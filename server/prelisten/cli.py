@@ -22,6 +22,13 @@ def _config(arguments: argparse.Namespace) -> Config:
     return load_config(**named)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"a port is 1 to 65535, not {port}")
+    return port
+
+
 def _serve(arguments: argparse.Namespace) -> int:
     from prelisten.serve import serve
 
@@ -65,10 +72,12 @@ def _keys_list(arguments: argparse.Namespace) -> int:
 def _review_link(arguments: argparse.Namespace) -> int:
     from prelisten.keys import load_keys
     from prelisten.review.sign_in import new_link_code
+    from prelisten.serve import last_address
 
     config = _config(arguments)
     load_keys(config)
-    print(f"{arguments.address.rstrip('/')}/review/sign-in?code={new_link_code(config.data)}")
+    address = arguments.address or last_address(config)
+    print(f"{address.rstrip('/')}/review/sign-in?code={new_link_code(config.data)}")
     return 0
 
 
@@ -76,14 +85,14 @@ def _add_server(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
     serve = commands.add_parser("serve", parents=[data], help="run the server with its screening processes")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
     serve.add_argument("--workers", type=int, default=None, help="screening processes (default 1)")
     serve.set_defaults(run=_serve)
     worker = commands.add_parser("worker", parents=[data], help="run one screening process")
     worker.set_defaults(run=_worker)
     link = commands.add_parser("review-link", parents=[data], help="make a new one-time link for a reviewer")
-    link.add_argument("--address", default="http://127.0.0.1:8000", help="where the server is reached")
+    link.add_argument("--address", help="where the server is reached (default: where it was last started)")
     link.set_defaults(run=_review_link)
 
 
@@ -135,6 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        print(
+            f"prelisten: {error.filename or 'The system'} cannot be used: {error.strerror or error}.",
+            file=sys.stderr,
+        )
+        return 2
 
 
 if __name__ == "__main__":

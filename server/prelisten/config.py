@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from prelisten.errors import ConfigError
 
@@ -17,7 +17,7 @@ PREFIX = "PRELISTEN_"
 class Config(BaseModel):
     """The settings. Unknown names are refused, so that a typing error cannot turn a limit off."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     env: Literal["production", "development", "test"] = Field(
         "production", description="Test keys and fixed outcomes work only in `test` and `development`."
@@ -46,10 +46,16 @@ class Config(BaseModel):
         "score", description="The most that a page may show of a hint; a page may only lower it."
     )
 
+    @field_validator("data")
+    @classmethod
+    def _absolute(cls, data: Path) -> Path:
+        """Make the folder's path absolute once: what reads it may count from another folder than this process."""
+        return data.absolute()
+
     @property
     def database_url(self) -> str:
         """The SQLite database inside the data folder, as SQLAlchemy writes it."""
-        return f"sqlite:///{(self.data / 'prelisten.sqlite3').resolve()}"
+        return f"sqlite:///{self.data / 'prelisten.sqlite3'}"
 
     def to_environ(self) -> dict[str, str]:
         """Return the settings as environment variables that `load_config` reads back to the same value."""

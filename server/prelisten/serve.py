@@ -17,8 +17,15 @@ from prelisten.review.sign_in import new_link_code
 from prelisten.supervisor import Child, WorkerSet, environ_for, stop
 from prelisten.wiring import wire
 
+ADDRESS_FILE = "address"
 READY_TIMEOUT_S = 60.0
 TICK_S = 0.5
+
+
+def last_address(config: Config) -> str:
+    """Return where `serve` was last started on this data folder."""
+    path = config.data / ADDRESS_FILE
+    return path.read_text() if path.exists() else "http://127.0.0.1:8000"
 
 
 def web_command(host: str, port: int) -> list[str]:
@@ -43,6 +50,7 @@ def serve(config: Config, host: str, port: int, say: Callable[[str], None] = pri
         signal.signal(number, lambda *_: ended.set())
     workers, web = WorkerSet(config), Child(web_command(host, port), environ_for(config))
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    (config.data / ADDRESS_FILE).write_text(address)
     try:
         web.start()
         if not workers.keep():
@@ -68,7 +76,7 @@ def _require_free_port(host: str, port: int) -> None:
         except OSError as error:
             raise ConfigError(
                 f"Cannot listen on {host}:{port} ({error.strerror}). "
-                f"Something may be running there already; choose another port with --port."
+                f"Something may be running there already; choose another with --port, or another --host."
             ) from error
 
 

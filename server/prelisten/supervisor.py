@@ -15,6 +15,8 @@ from typing import IO
 from prelisten.config import Config
 
 STOP_S = 5.0
+# Names the process that a child must not outlive. No setting of ours: it is about one start, not about a site.
+SUPERVISOR = "SUPERVISOR_PID"
 # A process that dies at once is not started in a circle: the pause doubles up to this many seconds.
 MAX_PAUSE_S = 30.0
 
@@ -64,7 +66,7 @@ def stop(children: Sequence[Child], *, within_s: float = STOP_S) -> None:
 
 def environ_for(config: Config) -> dict[str, str]:
     """Return this process's environment with every setting spelt out, for a child to read."""
-    return dict(os.environ) | config.to_environ()
+    return dict(os.environ) | config.to_environ() | {SUPERVISOR: str(os.getpid())}
 
 
 class WorkerSet:
@@ -108,13 +110,17 @@ class WorkerSet:
 def end_with_parent(ended: threading.Event) -> None:
     """Set `ended` when the process that started this one is gone, so that no orphan goes on working.
 
-    Watched by polling: the kernel's own notice (`PR_SET_PDEATHSIG`) is tied to the thread that started us.
+    The starter has left its number in the environment, since it may be gone before this line is reached. Watched
+    by polling: the kernel's own notice (`PR_SET_PDEATHSIG`) is tied to the thread that started us. Without a
+    number (`prelisten worker`, typed by hand) nothing is watched.
     """
-    parent = os.getppid()
+    parent = os.environ.get(SUPERVISOR)
+    if parent is None:
+        return
 
     def watch() -> None:
-        while not ended.wait(1.0):
-            if os.getppid() != parent:
-                ended.set()
+        while os.getppid() == int(parent) and not ended.wait(1.0):
+            pass
+        ended.set()
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -54,3 +54,10 @@ def test_settings_survive_the_way_to_a_child_process(tmp_path):
         wait_s=0.5,
     )
     assert load_config(config.to_environ()) == config
+
+
+def test_data_folder_is_absolute_whatever_was_given():
+    """Some of what reads it counts from another folder than the process; playback once failed by that."""
+    config = load_config({"PRELISTEN_DATA": "relative/data"})
+    assert config.data == Path.cwd() / "relative" / "data"
+    assert load_config({}).data.is_absolute()
