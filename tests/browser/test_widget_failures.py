@@ -114,9 +114,9 @@ def test_offline_goes_on_when_the_network_is_back(form: FormPage) -> None:
     ("content", "sentence"),
     [
         (b"", "This file is empty"),
-        (b"This is text, named like a recording.\n" * 40, STILL),
+        (b"This is text, named like a recording.\n" * 40, "does not look like a recording"),
         (RECORDING[:30], STILL),
-        (b"ID3" + bytes(400), STILL),
+        (b"ID3" + bytes(400), "does not look like a recording"),
     ],
     ids=["empty", "text", "cut-wav-header", "hollow-mp3"],
 )

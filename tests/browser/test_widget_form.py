@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Route
+from playwright.sync_api import Route, expect
 
 from tests.browser.form_page import FormPage
 from tests.recordings import speech_like, wav_bytes
@@ -231,3 +231,24 @@ def test_without_javascript_the_form_sends_the_file(server, browser) -> None:
     page.locator("#send").click()
     page.wait_for_url("**/submissions/*")
     page.context.close()
+
+
+def test_person_who_sends_during_the_check_is_told_and_can_go_at_once(form: FormPage) -> None:
+    """A held submit says that it waits, and why; "Send now" sends the file without a hint."""
+    form.page.route("**/*.wasm", lambda route: None)  # The runtime never arrives.
+    form.choose(wav_bytes(speech_like(4.0, seed=61)))
+    form.page.locator("#send").click()
+    panel = form.page.locator("prelisten-check .panel")
+    expect(panel).to_contain_text("sent as soon as the check is done", timeout=10_000)
+    panel.get_by_role("button", name="Send now").click()
+    form.page.wait_for_url("**/submissions/*")
+    assert form.entries() == ["idempotency_key", "voice"]
+
+
+def test_cancelling_keeps_the_keyboard_where_the_person_is(form: FormPage) -> None:
+    """The button that was pressed is gone; the focus goes on to the input, not to nowhere."""
+    form.page.route("**/*.wasm", lambda route: None)
+    form.choose(wav_bytes(speech_like(4.0, seed=62)))
+    form.page.get_by_role("button", name="Cancel").press("Enter")
+    form.wait_for("cancelled")
+    assert form.page.evaluate("document.activeElement.id") == "voice"

@@ -70,6 +70,7 @@ export class PrelistenCheck extends LitElement {
   #announcement = "";
   #code = "";
   #token = "";
+  #held = false;
   #formDisabled = false;
   #leave = () => {};
 
@@ -101,11 +102,13 @@ export class PrelistenCheck extends LitElement {
     super.connectedCallback();
     adoptButtonStyles(this.getRootNode());
     window.addEventListener("online", this.#online);
+    window.addEventListener("pageshow", this.#shown);
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     window.removeEventListener("online", this.#online);
+    window.removeEventListener("pageshow", this.#shown);
     this.#controller?.abort();
   }
 
@@ -191,6 +194,11 @@ export class PrelistenCheck extends LitElement {
 
   #online = () => {
     if (this.state === "offline") this.check();
+  };
+
+  /** A browser that goes back may put the file into the input again, after the element is there. */
+  #shown = () => {
+    if (this.file && this.state === "idle") this.check();
   };
 
   /** Load the lazy parts: someone means to choose a file. Failing is for `check` to say. */
@@ -312,6 +320,26 @@ export class PrelistenCheck extends LitElement {
    * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
    */
   async #prepare(signal) {
+    this.#hold(true);
+    try {
+      return await this.#sealInTime(signal);
+    } finally {
+      this.#hold(false);
+    }
+  }
+
+  /** @param {boolean} held whether a submit waits, so that the person sees why nothing seems to happen */
+  #hold(held) {
+    this.#held = held;
+    if (held && BUSY.has(this.state)) this.#say("ui.sending");
+    this.requestUpdate();
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<boolean>}
+   */
+  async #sealInTime(signal) {
     await this.#running;
     const { file } = this;
     const outcome = this.#outcome;
@@ -389,8 +417,16 @@ export class PrelistenCheck extends LitElement {
       result: this.result,
       show: SHOWS[Math.min(...allowed)],
       error: this.#code ? this.#sentence(this.#code) : "",
-      cancel: () => this.cancel(),
-      retry: () => (this.state === "stale" ? this.#input?.click() : this.check()),
+      held: this.#held,
+      cancel: () => {
+        this.cancel();
+        this.#input?.focus(); // The button that had the focus is gone.
+      },
+      retry: () => {
+        if (this.state === "stale") return this.#input?.click();
+        this.check();
+        this.#input?.focus();
+      },
     };
   }
 

@@ -14,6 +14,7 @@ import { panelStyles } from "./panel-styles.js";
  *   result: Result | null,
  *   show: string,
  *   error: string,
+ *   held: boolean,
  *   cancel: () => void,
  *   retry: () => void,
  * }} View
@@ -95,7 +96,7 @@ function icon(name, { svg }) {
  * @param {View} view
  * @param {Lit} lit
  */
-function busy({ catalogue, state, progress, cancel }, lit) {
+function busy({ catalogue, state, progress, held, cancel }, lit) {
   const { html, nothing } = lit;
   const here = progress?.phase === state ? progress : null;
   return html`
@@ -105,9 +106,10 @@ function busy({ catalogue, state, progress, cancel }, lit) {
         <div class="words">
           <p part="summary" class="title">${catalogue[`ui.${state}`]}</p>
           <p class="soft number">${here ? detail(catalogue, here) : nothing}</p>
+          ${held ? html`<p>${catalogue["ui.sending"]}</p>` : nothing}
         </div>
         <slot name="actions"></slot>
-        <button part="cancel-button" type="button" @click=${cancel}>${catalogue["ui.cancel"]}</button>
+        <button part="cancel-button" type="button" @click=${cancel}>${catalogue[held ? "ui.send.now" : "ui.cancel"]}</button>
       </div>
       <progress part="meter" max="1" .value=${here?.fraction ?? 0} aria-label=${catalogue[`ui.${state}`]}></progress>
     </div>
@@ -118,11 +120,7 @@ function busy({ catalogue, state, progress, cancel }, lit) {
  * @param {Record<string, string>} catalogue
  * @param {import("./protocol.js").Progress} progress
  */
-function detail(catalogue, { phase, seconds, total, loaded, fraction }) {
-  if (phase === "loading") {
-    const megabytes = [loaded ?? 0, total ?? 0].map((bytes) => (bytes / 1e6).toFixed(1));
-    return fill(catalogue["ui.loading.bytes"], { loaded: megabytes[0], total: megabytes[1] });
-  }
+function detail(catalogue, { phase, seconds, total, fraction }) {
   if (phase === "analysing" && total) {
     return fill(catalogue["ui.analysing.seconds"], { done: clock(seconds ?? 0), total: clock(total) });
   }

@@ -40,6 +40,7 @@ export const Code = /** @type {const} */ ({
   EMPTY: "empty_file",
   FAILED: "detector_failed",
   LOAD: "load_failed",
+  NO_RECORDING: "unreadable_container",
   OFFLINE: "offline",
   STALE: "stale",
   TIMEOUT: "timeout",

@@ -247,6 +247,7 @@ async function identify(detector, file) {
   if (!file.size) throw new ScreeningError(Code.EMPTY);
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
   const probe = /** @type {Probe} */ (plain(detector.probe(head, file.size)));
+  if (probe.format === "unknown") throw new ScreeningError(Code.NO_RECORDING, "no known format begins like this");
   if (probe.reader === "none") throw new ScreeningError(Code.UNSUPPORTED, `${probe.format} cannot be read here`);
   return probe;
 }
