@@ -203,7 +203,7 @@ def main() -> int:
     )
     tasks = parser.add_subparsers(required=True, metavar="TASK")
     for name, task in {"serve": serve, "test": test, "bundle": None, "bench": bench}.items():
-        sub = tasks.add_parser(name, add_help=task is None or name != "serve")
+        sub = tasks.add_parser(name)
         sub.set_defaults(task=task)
         if name == "test":
             sub.add_argument("--full", action="store_true", help="heavy properties at their full size")

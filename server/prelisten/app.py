@@ -31,6 +31,7 @@ PAGE_CSP = "; ".join(
 )
 # Forms without a recording: a sign-in, an outcome with its note. An upload sets its own limit.
 MAX_FORM_BYTES = 64_000
+CODES = {404: "not_found", 413: "too_much", 429: "rate_limited", 500: "internal_error"}
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_CSP,
     "X-Content-Type-Options": "nosniff",
@@ -65,14 +66,16 @@ def _page_headers(response: Response) -> Response:
 def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
     if error.code is None or error.code < 400:
         return error
-    return render_template(
-        "error.html", status=error.code, name=error.name, message=error.description
-    ), error.code
+    code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
+    message = error.description if hasattr(error, "slug") else sentence(f"error.{code}.message")
+    return _page_about(code, message or "", error.code)
 
 
 def _own_error_page(error: PrelistenError) -> tuple[str, int]:
-    title = sentence(f"error.{error.code}.title")
-    name = title if not title.startswith("error.") else "That did not work"
-    return render_template(
-        "error.html", status=error.http_status, name=name, message=str(error)
-    ), error.http_status
+    return _page_about(error.code, str(error), error.http_status)
+
+
+def _page_about(code: str, message: str, status: int) -> tuple[str, int]:
+    key = f"error.{code}.title"
+    title = sentence(key) if sentence(key) != key else sentence("error.bad_request.title")
+    return render_template("error.html", status=status, name=title, message=message), status

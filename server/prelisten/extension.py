@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, abort, request, url_for
+from flask import Flask, request, url_for
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
@@ -23,6 +24,14 @@ from prelisten.routes.client import page_origin
 from prelisten.routes.intake import FormFields, Intake
 from prelisten.supervisor import WorkerSet
 from prelisten.wiring import wire
+
+
+def refusal(error: PrelistenError) -> HTTPException:
+    """Return an error of ours as one of Werkzeug's, for the application's own handlers; its `slug` is our code."""
+    kind = default_exceptions.get(error.http_status, InternalServerError)
+    answer = kind(description=str(error))
+    answer.slug = error.code  # type: ignore[attr-defined]
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ class Prelisten:
                 try:
                     screening = self.screen(field, action=action, session=session(), wait_s=wait_s)
                 except PrelistenError as error:
-                    abort(error.http_status, description=str(error))
+                    raise refusal(error) from error
                 return view(*args, screening=screening, **kwargs)
 
             return screened_view

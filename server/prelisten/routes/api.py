@@ -107,6 +107,8 @@ def status(submission_id: str) -> Response:
         submission, decision = tx.submission(submission_id), tx.decision(submission_id)
     if submission is None:
         raise NotFoundError("There is no submission of this id.")
+    if decision is None:  # After a restart nothing else may have started the screening yet.
+        current_app.extensions["prelisten"].ensure_workers()
     return _fresh(**answer(submission.id, decision, request.path))
 
 

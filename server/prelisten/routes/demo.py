@@ -44,7 +44,7 @@ def make_demo(prelisten: Prelisten) -> Blueprint:
         """Show where a submission is; while that is `hold`, the page follows it."""
         with prelisten.services.storage.read() as tx:
             stored, decision = tx.submission(submission_id), tx.decision(submission_id)
-            evidence = tx.evidence(submission_id)
+            evidence, case = tx.evidence(submission_id), tx.case_for(submission_id)
         if stored is None:
             raise NotFoundError("There is no submission at this address.")
         page = render_template(
@@ -54,6 +54,7 @@ def make_demo(prelisten: Prelisten) -> Blueprint:
             is_final=decision is not None,
             reasons=shown_reasons(() if decision is None else decision.reasons),
             evidence=evidence,
+            resolved_at=None if case is None else case.resolved_at,
             status_url=url_for("prelisten_api.status", submission_id=submission_id),
         )
         return page, {"Cache-Control": "no-store"}

@@ -218,7 +218,7 @@ def resolve(case_id: str, reviewer: Reviewer) -> Any:
             reviewer=reviewer,
             file=_case_file(case_id),
             outcomes=list(Outcome),
-            error="Somebody resolved this case before you did; what they wrote stands below. Your note is kept here.",
+            error="Somebody resolved this case before you did; what they wrote stands below.",
             note=resolution.note,
         )
         return page, 409
