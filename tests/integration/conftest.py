@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +52,35 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.services.storage.close()
 
 
-@pytest.fixture(scope="module")
-def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose uploads are screened, by the loop of a screening process in a thread."""
-    made, stop = make_site(tmp_path_factory.mktemp("site")), threading.Event()
-    services = wire(made.config)
+@contextmanager
+def screening(made: Site) -> Iterator[Site]:
+    """Run the loop of a screening process, with services of its own, in a thread beside the site."""
+    services, stop = wire(made.config), threading.Event()
     worker = threading.Thread(target=run_worker, args=(services,), kwargs={"stop": stop})
     worker.start()
-    yield made
-    stop.set()
-    worker.join()
-    services.storage.close()
-    made.services.storage.close()
+    try:
+        yield made
+    finally:
+        stop.set()
+        worker.join()
+        services.storage.close()
+        made.services.storage.close()
+
+
+@pytest.fixture(scope="module")
+def live_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site whose uploads are screened."""
+    with screening(make_site(tmp_path_factory.mktemp("site"))) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def strict_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that hears twelve seconds at most, and whose policy gives every recording to a person."""
+    folder = tmp_path_factory.mktemp("strict")
+    policy = folder / "policy.yaml"
+    policy.write_text(
+        "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
+    )
+    with screening(make_site(folder / "data", policy=policy, max_seconds=12)) as made:
+        yield made

@@ -179,31 +179,6 @@ def heard_case(site, seed: int):
         return submission, tx.case_for(submission.id), tx.evidence(submission.id)
 
 
-@pytest.fixture(scope="module")
-def strict_site(tmp_path_factory):
-    """A site whose policy gives every recording to a person."""
-    import threading
-
-    from prelisten.wiring import wire
-    from prelisten.worker import run_worker
-    from tests.integration.conftest import make_site
-
-    folder = tmp_path_factory.mktemp("strict")
-    policy = folder / "policy.yaml"
-    policy.write_text(
-        "name: everything-to-review\ndefault:\n  thresholds: {review: 0.0}\n  inconclusive: review\n"
-    )
-    site, stop = make_site(folder / "data", policy=policy, max_seconds=12), threading.Event()
-    services = wire(site.config)
-    worker = threading.Thread(target=run_worker, args=(services,), kwargs={"stop": stop})
-    worker.start()
-    yield site
-    stop.set()
-    worker.join()
-    services.storage.close()
-    site.services.storage.close()
-
-
 def test_signing_out_ends_the_session_everywhere(strict_site):
     """A copy of the cookie, kept elsewhere, opens nothing any more."""
     client, token = reviewer(strict_site)
