@@ -20,7 +20,7 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     env: Literal["production", "development", "test"] = Field(
-        "production", description="Test keys and fixed outcomes work only in `test` and `development`."
+        "production", description="What the site is for; nothing behaves differently by it yet."
     )
     data: Path = Field(Path("data"), description="Folder for the database, the recordings and the keys.")
     keys: str = Field(
