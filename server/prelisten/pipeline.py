@@ -156,6 +156,7 @@ def _submission(upload: Upload, services: Services) -> Submission:
         state=SubmissionState.QUEUED,
         received_at=now,
         hint_check=hint_check,
+        sid=session_digest(upload.session, services.keys),
     )
 
 

@@ -68,6 +68,7 @@ class SubmissionState(StrEnum):
     QUEUED = "queued"
     SCREENING = "screening"
     DECIDED = "decided"
+    ERASED = "erased"
 
 
 class Outcome(StrEnum):
@@ -141,7 +142,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One stored upload and where it is on the main path."""
+    """One stored upload and where it is on the main path.
+
+    `sid` is the keyed digest of the host page's session. `recording_removed_at` tells that the bytes are gone by
+    age, `erased_at` that everything is: what is left then is a tombstone, an id with times.
+    """
 
     id: str
     sha256: str
@@ -154,6 +159,9 @@ class Submission:
     state: SubmissionState
     received_at: datetime
     hint_check: HintCheck
+    sid: str | None = None
+    recording_removed_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -60,6 +61,11 @@ jobs = Table(
     Column("enqueued_at", UtcDateTime, nullable=False),
     # When a queued job may be taken, and when a leased one may be taken over.
     Column("due_at", UtcDateTime, nullable=False),
+    # How often the storage failed under it; the pause before the next try grows with it.
+    Column("deferrals", Integer, nullable=False, server_default="0"),
+    # What its worker said last: the phase and how much of it is done, 0 to 1.
+    Column("phase", String(16)),
+    Column("fraction", Float),
     Index("ix_jobs_state_due_at", "state", "due_at"),
 )
 

@@ -43,9 +43,14 @@ submissions = Table(
     Column("state", String(16), nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("hint_check", JSON, nullable=False),
+    # Keyed digest of the host page's session: finds what a person sent without saying who it was.
+    Column("sid", String(64), index=True),
+    Column("recording_removed_at", UtcDateTime),
+    Column("erased_at", UtcDateTime),
     # The action belongs to the key: a file decided under a lax action must not answer for a strict one.
     UniqueConstraint("action", "idempotency_key", "sha256"),
     Index(None, "sha256"),
+    Index(None, "received_at"),
 )
 
 spent_tokens = Table(
@@ -77,7 +82,7 @@ evidence = Table(
     "evidence",
     metadata,
     Column("submission_id", ForeignKey("submissions.id"), primary_key=True),
-    Column("pcm_sha256", String(64)),
+    Column("pcm_sha256", String(64), index=True),
     Column("hint", JSON(none_as_null=True)),
     Column("analysed_s", Float),
     Column("total_s", Float),
@@ -107,4 +112,30 @@ cases = Table(
     Column("reviewer", String(100)),
     Column("resolved_at", UtcDateTime),
     Index(None, "outcome", "opened_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    # The receiver's `webhook-id`: the same at every attempt, so that it can tell a repetition.
+    Column("id", String(40), primary_key=True),
+    Column("event", String(40), nullable=False),
+    Column("submission_id", ForeignKey("submissions.id"), nullable=False, index=True),
+    # The text that is sent, byte for byte the same at every attempt.
+    Column("body", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # When a pending message may be sent; pushed ahead while somebody sends it.
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("last_result", Text, nullable=False),
+    Index(None, "state", "due_at"),
+)
+
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("due_at", UtcDateTime, nullable=False),
 )
