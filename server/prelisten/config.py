@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from prelisten.errors import ConfigError
 
@@ -45,12 +47,67 @@ class Config(BaseModel):
     show: Literal["band", "score", "nothing"] = Field(
         "score", description="The most that a page may show of a hint; a page may only lower it."
     )
+    webhook_url: str = Field("", description="Where events are sent (HTTPS); empty: nowhere.")
+    webhook_secret: str = Field(
+        "",
+        description="Signs the events (`prelisten outbox secret`); with a space between, several.",
+    )
+    keep_recordings_days: float = Field(
+        30,
+        ge=0,
+        le=36_500,
+        description="Age at which the recording of a closed submission is removed; 0 keeps it.",
+    )
+    erase_after_days: float = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Age at which all that is stored about a submission is erased; 0 keeps it.",
+    )
+    keep_events_days: float = Field(
+        14, gt=0, le=3650, description="How long events that were sent, or given up, stay in the outbox."
+    )
+    max_data_bytes: int = Field(
+        0, ge=0, description="Uploads are refused when the recordings would take more; 0 sets no such limit."
+    )
+    min_free_bytes: int = Field(
+        500_000_000, ge=0, description="Uploads are refused when less than this would stay free on the disk."
+    )
 
     @field_validator("data")
     @classmethod
     def _absolute(cls, data: Path) -> Path:
         """Make the folder's path absolute once: what reads it may count from another folder than this process."""
         return data.absolute()
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        """Take only what is plainly an address of a web server."""
+        parts = urlsplit(url)
+        is_plain = parts.hostname and not (parts.username or parts.password or parts.fragment)
+        if url and not (parts.scheme in ("http", "https") and is_plain):
+            raise ValueError(
+                "expected an address such as https://example.org/hook, without a name or password"
+            )
+        return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _secrets(cls, text: str, info: ValidationInfo) -> str:
+        """Refuse an address without a secret, and a secret that is too short to be one."""
+        if info.data.get("webhook_url") and not text.split():
+            raise ValueError("events must be signed: make a secret with `prelisten outbox secret`")
+        for secret in text.split():
+            try:
+                size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+            except ValueError:
+                size = 0
+            if not 24 <= size <= 64:
+                raise ValueError(
+                    "expected `whsec_` and 24 to 64 bytes in base64; `prelisten outbox secret` makes one"
+                )
+        return text
 
     @property
     def database_url(self) -> str:

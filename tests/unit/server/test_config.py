@@ -61,3 +61,31 @@ def test_data_folder_is_absolute_whatever_was_given():
     config = load_config({"PRELISTEN_DATA": "relative/data"})
     assert config.data == Path.cwd() / "relative" / "data"
     assert load_config({}).data.is_absolute()
+
+
+SECRET = "whsec_" + "QUFB" * 8
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"webhook_url": "https://example.org/hook"}, "prelisten outbox secret"),
+        ({"webhook_url": "https://example.org/hook", "webhook_secret": "whsec_QUFB"}, "24 to 64 bytes"),
+        ({"webhook_url": "https://example.org/hook", "webhook_secret": f"{SECRET} short"}, "24 to 64 bytes"),
+        ({"webhook_url": "example.org/hook", "webhook_secret": SECRET}, "https://"),
+        ({"webhook_url": "ftp://example.org/hook", "webhook_secret": SECRET}, "https://"),
+        ({"webhook_url": "https://me:secret@example.org/", "webhook_secret": SECRET}, "without a name"),
+        ({"webhook_url": "https:///hook", "webhook_secret": SECRET}, "https://"),
+    ],
+)
+def test_webhook_that_could_not_be_trusted_is_refused(settings, named):
+    """An unsigned event, a guessable secret or an odd address stops the start, and no secret is printed."""
+    with pytest.raises(ConfigError, match=named) as refused:
+        load_config({}, **settings)
+    assert "QUFB" not in str(refused.value)
+
+
+def test_webhook_secrets_may_be_two_during_a_change():
+    """The old and the new one, with a space between."""
+    settings = {"webhook_url": "https://example.org/hook", "webhook_secret": f"{SECRET} {SECRET}"}
+    assert load_config({}, **settings).webhook_secret.split() == [SECRET, SECRET]
