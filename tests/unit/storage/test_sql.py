@@ -12,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.exc import StatementError
 
+from prelisten import audit
 from prelisten.engine import embedded
 from prelisten.errors import StorageError
 from prelisten.storage import tables
@@ -39,7 +40,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(storage: SqlStorage) -> 
     """What Alembic made and what SQLAlchemy expects do not differ, the engine's tables included."""
     with storage.read() as tx:
         context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
-        assert compare_metadata(context, [tables.metadata, embedded.metadata]) == []
+        assert compare_metadata(context, [tables.metadata, embedded.metadata, audit.metadata]) == []
 
 
 def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
