@@ -116,6 +116,15 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         parser.set_defaults(run=module.run)
 
 
+def _add_upkeep(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
+) -> None:
+    from prelisten.commands import audit
+
+    for module in (audit,):
+        module.add_commands(commands, data)
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command."""
     root = argparse.ArgumentParser(
@@ -129,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     _add_server(commands, data)
     _add_keys(commands, data)
+    _add_upkeep(commands, data)
     _add_lab(commands)
     return root
 

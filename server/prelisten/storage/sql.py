@@ -252,14 +252,46 @@ def open_storage(url: str) -> SqlStorage:
         return SqlStorage(engine)
 
 
-def upgrade(engine: Engine) -> None:
-    """Run the migrations in one transaction; a second process that starts meanwhile waits and finds them done."""
+def open_existing(url: str) -> SqlStorage:
+    """Open the database at `url` as it is: nothing is made and nothing is migrated.
+
+    Raises `StorageError` when there is none, or when it is not at the head of this version's migrations.
+    """
+    path = make_url(url).database
+    if url.startswith("sqlite") and not Path(path or "").is_file():
+        raise StorageError(f"There is no database at {path}. Name the site's data folder with --data.")
+    with _as_storage_error():
+        engine = _make_engine(url)
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        head = ScriptDirectory.from_config(_migrations()).get_current_head()
+        with engine.connect() as connection:
+            there = MigrationContext.configure(connection).get_current_revision()
+    if there != head:
+        engine.dispose()
+        raise StorageError(
+            f"The database is at revision {there}, and this version of prelisten works with {head}. "
+            "Starting the server of this version once brings an older one up to date."
+        )
+    return SqlStorage(engine)
+
+
+def _migrations() -> Any:
+    """Return Alembic's configuration for the one tree of migrations."""
     # Alembic is only needed here, and importing it takes a third of a second of a `scan` that stores nothing.
-    from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def upgrade(engine: Engine) -> None:
+    """Run the migrations in one transaction; a second process that starts meanwhile waits and finds them done."""
+    from alembic import command
+
+    config = _migrations()
     with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
