@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from prelisten.catalogue import sentence
+from prelisten.catalogue import catalogue, sentence
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
-from prelisten.extension import Prelisten
+from prelisten.extension import Prelisten, refusal
 from prelisten.routes.answers import clock_text
 from prelisten.routes.demo import make_demo
 from prelisten.routes.review import make_review
@@ -31,6 +31,8 @@ PAGE_CSP = "; ".join(
 )
 # Forms without a recording: a sign-in, an outcome with its note. An upload sets its own limit.
 MAX_FORM_BYTES = 64_000
+# What a program is told about these helps no person; the page has sentences of its own.
+WAITING_CODES = {"rate_limited", "overloaded", "upload_too_slow"}
 CODES = {404: "not_found", 413: "too_much", 429: "rate_limited", 500: "internal_error"}
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_CSP,
@@ -63,19 +65,33 @@ def _page_headers(response: Response) -> Response:
     return response
 
 
-def _error_page(error: HTTPException) -> tuple[str, int] | HTTPException:
+def _error_page(error: HTTPException) -> Response | HTTPException:
+    """Answer a person with a page; the catalogue's sentence when it has one, else what the error says itself."""
     if error.code is None or error.code < 400:
         return error
     code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
-    message = error.description if hasattr(error, "slug") else sentence(f"error.{code}.message")
-    return _page_about(code, message or "", error.code)
+    retry_after: int | None = getattr(error, "retry_after", None)
+    title = _sentence(f"error.{code}.title")
+    if hasattr(error, "slug") and code not in WAITING_CODES:
+        message = error.description or ""
+    else:
+        message = sentence(f"error.{code}.message", {"seconds": retry_after or 60})
+    page = render_template(
+        "error.html",
+        status=error.code,
+        name=title or sentence("error.bad_request.title"),
+        message=message,
+        may_retry=retry_after is not None and request.method == "POST",
+    )
+    response = Response(page, error.code, mimetype="text/html")
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
-def _own_error_page(error: PrelistenError) -> tuple[str, int]:
-    return _page_about(error.code, str(error), error.http_status)
+def _own_error_page(error: PrelistenError) -> Response | HTTPException:
+    return _error_page(refusal(error))
 
 
-def _page_about(code: str, message: str, status: int) -> tuple[str, int]:
-    key = f"error.{code}.title"
-    title = sentence(key) if sentence(key) != key else sentence("error.bad_request.title")
-    return render_template("error.html", status=status, name=title, message=message), status
+def _sentence(key: str) -> str | None:
+    return sentence(key) if key in catalogue() else None

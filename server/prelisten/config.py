@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from limits import parse_many
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from prelisten.errors import ConfigError
 
 PREFIX = "PRELISTEN_"
+# Of a burst of small uploads each takes some milliseconds: so many wait a moment for a place, and get one.
+MAX_WAITING_FOR_PLACE = 16
+# A stream of events holds a thread for as long as its page is open; past these, pages ask again and again.
+MAX_EVENT_STREAMS = 8
 
 
 class Config(BaseModel):
@@ -44,6 +57,34 @@ class Config(BaseModel):
         (), description="Origins whose pages may call the API, comma-separated; the own one always may."
     )
     rate_limit: str = Field("60/minute", description="Challenges and seals for each client address.")
+    upload_rate_limit: str = Field("600/minute", description="Uploads for each client address.")
+    busy_upload_rate_limit: str = Field(
+        "20/minute", description="The same while the queue is more than half full: nobody fills it alone."
+    )
+    api_rate_limit: str = Field("600/minute", description="Requests for each API key.")
+    max_queue: int = Field(
+        1000,
+        ge=1,
+        description="Recordings that may wait for their screening; past it uploads are told to wait.",
+    )
+    web_threads: int = Field(96, ge=8, le=1000, description="Threads of the web process (`prelisten serve`).")
+    max_receiving: int = Field(
+        48, ge=1, description="Bodies of uploads received at once, in each web process."
+    )
+    max_receiving_per_client: int = Field(40, ge=1, description="Of those, the most from one client address.")
+    max_waiting: int = Field(
+        16,
+        ge=0,
+        description="Uploads that wait for their decision at once; past it they get `hold` immediately.",
+    )
+    min_upload_rate: int = Field(
+        8_000,
+        ge=0,
+        description="Bytes per second that a sender must bring, over half a minute (`prelisten serve`).",
+    )
+    upload_timeout_s: float = Field(
+        1800.0, gt=0, description="The longest that one body may take to arrive (`prelisten serve`)."
+    )
     show: Literal["band", "score", "nothing"] = Field(
         "score", description="The most that a page may show of a hint; a page may only lower it."
     )
@@ -108,6 +149,27 @@ class Config(BaseModel):
                     "expected `whsec_` and 24 to 64 bytes in base64; `prelisten outbox secret` makes one"
                 )
         return text
+
+    @field_validator("rate_limit", "upload_rate_limit", "busy_upload_rate_limit", "api_rate_limit")
+    @classmethod
+    def _readable_rate(cls, rate: str) -> str:
+        """Refuse at the start what would fail at the first request."""
+        try:
+            parse_many(rate)
+        except ValueError as error:
+            raise ValueError(f"{rate!r} is no rate; write for example `60/minute` or `1000/day`") from error
+        return rate
+
+    @model_validator(mode="after")
+    def _leaves_threads(self) -> Config:
+        """Refuse bounds under which uploads could hold every thread: then not even health would answer."""
+        held = self.max_receiving + MAX_WAITING_FOR_PLACE + self.max_waiting + MAX_EVENT_STREAMS
+        if held >= self.web_threads:
+            raise ValueError(
+                f"max_receiving, max_waiting and {MAX_WAITING_FOR_PLACE + MAX_EVENT_STREAMS} more can hold {held} "
+                f"threads, but web_threads is {self.web_threads}: health and pages would wait for uploads"
+            )
+        return self
 
     @property
     def database_url(self) -> str:

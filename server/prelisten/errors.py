@@ -2,10 +2,14 @@
 
 
 class PrelistenError(Exception):
-    """Root of the server's errors. `code` crosses HTTP; `http_status` is what a route answers with."""
+    """Root of the server's errors. `code` crosses HTTP; `http_status` is what a route answers with.
+
+    `retry_after_s` is how long the sender should wait before the same request has a chance; `None`: no such time.
+    """
 
     code = "internal_error"
     http_status = 500
+    retry_after_s: int | None = None
 
 
 class ConfigError(PrelistenError):
@@ -48,6 +52,47 @@ class UploadTooLargeError(PrelistenError):
             "Send a shorter or more compressed recording."
         )
         self.limit_bytes = limit_bytes
+
+
+class RateLimitedError(PrelistenError):
+    """One client, or one API key, asks for more than its share."""
+
+    code = "rate_limited"
+    http_status = 429
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Keep when the next request has a chance, in seconds."""
+        super().__init__(f"There were too many requests from here. Send this one again in {retry_after_s} s.")
+        self.retry_after_s = retry_after_s
+
+
+class OverloadedError(PrelistenError):
+    """The server has as much work as it can do well; what it has taken is safe, this request was not taken."""
+
+    code = "overloaded"
+    http_status = 503
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Keep when to try again, in seconds."""
+        super().__init__(
+            f"The server has as many uploads as it can take just now; this one was not taken. "
+            f"Send it again in {retry_after_s} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class SlowUploadError(PrelistenError):
+    """The body came more slowly than the server can wait for."""
+
+    code = "upload_too_slow"
+    http_status = 408
+
+    def __init__(self) -> None:
+        """Say what to do; there is nothing else to tell."""
+        super().__init__(
+            "The upload came too slowly and was not kept. Send it again over a better connection, "
+            "or send a shorter or more compressed recording."
+        )
 
 
 class StorageError(PrelistenError):

@@ -11,16 +11,17 @@ from typing import Any
 
 from flask import Flask, request, url_for
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
 from prelisten.pipeline import Services, receive, wait_for_decision
+from prelisten.pressure import Pressure
 from prelisten.records import Action, Decision, Finding, HintCheck, Submission
+from prelisten.routes.admission import Admission
 from prelisten.routes.answers import ReasonText, answer, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
-from prelisten.routes.client import page_origin
+from prelisten.routes.client import client_address, page_origin
 from prelisten.routes.intake import FormFields, Intake
 from prelisten.supervisor import WorkerSet
 from prelisten.wiring import wire
@@ -30,6 +31,8 @@ def refusal(error: PrelistenError) -> HTTPException:
     """Return an error of ours as one of Werkzeug's, for the application's own handlers; its `slug` is our code."""
     kind = default_exceptions.get(error.http_status, InternalServerError)
     answer = kind(description=str(error))
+    if error.retry_after_s is not None:
+        answer.retry_after = error.retry_after_s  # type: ignore[attr-defined]
     answer.slug = error.code  # type: ignore[attr-defined]
     return answer
 
@@ -81,10 +84,19 @@ class Prelisten:
         self._workers = WorkerSet(self.config)
         self._workers_lock = threading.Lock()
         atexit.register(self._workers.stop)
+        self.pressure = Pressure(
+            receiving=self.config.max_receiving,
+            receiving_per_client=self.config.max_receiving_per_client,
+            waiting=self.config.max_waiting,
+        )
+        self.admission = Admission(self.config, self.services.engine, self.pressure)
         app.extensions["prelisten"] = self
         blueprint = make_blueprint()
         limiter = Limiter(
-            get_remote_address, storage_uri="memory://", key_prefix="prelisten", headers_enabled=True
+            lambda: client_address(request),
+            storage_uri="memory://",
+            key_prefix="prelisten",
+            headers_enabled=True,
         )
         app.register_blueprint(blueprint)
         views: dict[str, Any] = app.view_functions
@@ -105,7 +117,8 @@ class Prelisten:
 
         `action` must equal the element's `action`, and `session()` its `session`. A missing or bad hint never
         refuses the upload: it is screened fully. An upload that cannot be taken (none, empty, too large, disk
-        full) aborts with its HTTP status and a sentence that says what to do.
+        full, too many at once) aborts with its HTTP status, `Retry-After` where waiting helps, and a sentence that
+        says what to do.
         """
 
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,15 +139,16 @@ class Prelisten:
     ) -> Screening:
         """Receive the current request's recording, wait a little for its decision, and return both."""
         services = self.services
-        with Intake(request._get_current_object(), self.config) as intake:  # type: ignore[attr-defined]
+        sent = request._get_current_object()  # type: ignore[attr-defined]
+        with self.admission.place(sent), Intake(sent, self.config) as intake:
             upload = intake.upload(
                 FormFields(field), action=action, origin=page_origin(request), session=session
             )
             submission, is_repeated = receive(upload, services)
         self.ensure_workers()
-        decision = wait_for_decision(
-            submission.id, services, self.config.wait_s if wait_s is None else wait_s
-        )
+        patience_s = self.config.wait_s if wait_s is None else wait_s
+        with self.pressure.waiting() as may_wait:
+            decision = wait_for_decision(submission.id, services, patience_s if may_wait else 0.0)
         with services.storage.read() as tx:
             findings = tx.findings(submission.id)
         status_url = url_for(f"{NAME}.status", submission_id=submission.id)

@@ -161,7 +161,10 @@ def _cross_origin(response: Response) -> Response:
 
 
 def _error(error: PrelistenError) -> tuple[Response, int]:
-    return _fresh(error={"code": error.code, "message": str(error)}), error.http_status
+    response = _fresh(error={"code": error.code, "message": str(error)})
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response, error.http_status
 
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,14 +14,17 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from prelisten.config import Config
-from prelisten.errors import BadRequestError, EmptyUploadError, StorageError, UploadTooLargeError
+from prelisten.errors import (
+    BadRequestError,
+    EmptyUploadError,
+    SlowUploadError,
+    StorageError,
+    UploadTooLargeError,
+)
 from prelisten.records import Upload
+from prelisten.routes.client import leave_unread
 
 BLOCK_BYTES = 1 << 20
-# A browser shows a broken connection, not our answer, when the server stops reading. So a body that is too
-# large is read and dropped up to these bounds before the answer is given.
-MAX_DRAINED_BYTES = 2_000_000_000
-MAX_DRAIN_S = 60.0
 MAX_FIELD_CHARACTERS = 200
 # Every file of a form is an open file here; a form that needs more than these is none of ours.
 MAX_FILES = 8
@@ -127,7 +128,7 @@ class Intake:
         """Parse the form and return its upload.
 
         Raises `UploadTooLargeError`, `EmptyUploadError` (no file, or an empty one), `BadRequestError` (several
-        files, or a body that is no form) and `StorageError` (the disk did not take it).
+        files, or a body that is no form), `SlowUploadError` and `StorageError` (the disk did not take it).
         """
         self._parse()
         chosen = [file for file in self._request.files.getlist(fields.file) if file.filename]
@@ -160,12 +161,15 @@ class Intake:
         try:
             _ = self._request.files
         except RequestEntityTooLarge:
-            _drain(self._request)
+            leave_unread(self._request)
             if (self._request.content_length or 0) <= self._config.max_upload_bytes and not self._is_full():
                 raise BadRequestError(
                     f"The form has more than {MAX_FORM_PARTS} parts, or too long a field."
                 ) from None
             raise UploadTooLargeError(self._config.max_upload_bytes) from None
+        except TimeoutError as error:
+            leave_unread(self._request)
+            raise SlowUploadError from error
         except (HTTPException, OSError) as error:
             raise BadRequestError("The request's body ended early, or is no readable form.") from error
         for file in self._received:
@@ -190,13 +194,3 @@ class Intake:
 
 def _short(text: str | None) -> str:
     return (text or "")[:MAX_FIELD_CHARACTERS]
-
-
-def _drain(request: Request, clock: Callable[[], float] = time.monotonic) -> None:
-    stream, end = request.environ["wsgi.input"], clock() + MAX_DRAIN_S
-    left = min(request.content_length or 0, MAX_DRAINED_BYTES)
-    try:
-        while left > 0 and clock() < end and (block := stream.read(min(left, BLOCK_BYTES))):
-            left -= len(block)
-    except OSError:
-        return  # The sender has gone; there is nobody left to answer.

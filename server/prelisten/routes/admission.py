@@ -1,0 +1,90 @@
+"""Who may send a recording now: decided before its body is read, so that a refusal costs the server nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flask import Request
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from prelisten.config import Config
+from prelisten.engine.interface import Engine
+from prelisten.errors import OverloadedError, PrelistenError, RateLimitedError
+from prelisten.pressure import Pressure, retry_after_s
+from prelisten.routes.client import client_address, leave_unread
+
+# The depth of the queue is counted in the database; under load many ask in the same moment.
+DEPTH_KEPT_S = 0.25
+
+
+class Rates:
+    """How often each client, or each API key, may do something. In memory, for this process."""
+
+    def __init__(self) -> None:
+        self._strategy = MovingWindowRateLimiter(MemoryStorage())
+
+    def hit(self, rate: str, *names: str) -> None:
+        """Count one request. Raises `RateLimitedError` with when the next one has a chance."""
+        for item in parse_many(rate):
+            if not self._strategy.hit(item, *names):
+                raise RateLimitedError(self._wait_s(item, names))
+
+    def _wait_s(self, item: RateLimitItem, names: tuple[str, ...]) -> int:
+        return max(1, math.ceil(self._strategy.get_window_stats(item, *names).reset_time - time.time()))
+
+
+class Admission:
+    """The gate in front of an upload's body."""
+
+    def __init__(self, config: Config, engine: Engine, pressure: Pressure) -> None:
+        self._config = config
+        self._engine = engine
+        self._pressure = pressure
+        self.rates = Rates()
+        self._depth, self._counted_at = 0, float("-inf")
+
+    @contextmanager
+    def place(self, request: Request, *, api_key_id: str | None = None) -> Iterator[None]:
+        """Hold a place for this request's body.
+
+        1. Nobody sends more than a client's share; less of it while the queue is more than half full.
+        2. The queue has room.
+        3. The process has a place for one more body, and this client is not holding all that one may have.
+
+        Raises `RateLimitedError` or `OverloadedError`, both with `retry_after_s`; the body is then left unread.
+        """
+        client = f"key:{api_key_id}" if api_key_id else client_address(request)
+        try:
+            depth = self.queue_depth()
+            self._check_rate(client, depth, is_key=api_key_id is not None)  # 1
+            if depth >= self._config.max_queue:  # 2
+                raise OverloadedError(retry_after_s())
+            held = self._pressure.receiving(client)  # 3
+            held.__enter__()
+        except PrelistenError:
+            leave_unread(request)
+            raise
+        try:
+            yield
+        finally:
+            held.__exit__(None, None, None)
+
+    def queue_depth(self) -> int:
+        """Return how many recordings wait or are being screened, as of a moment ago."""
+        now = time.monotonic()
+        if now - self._counted_at > DEPTH_KEPT_S:
+            self._depth, self._counted_at = self._engine.queue_depth(), now
+        return self._depth
+
+    def _check_rate(self, client: str, depth: int, *, is_key: bool) -> None:
+        if is_key:
+            self.rates.hit(self._config.api_rate_limit, "api", client)
+            return
+        self.rates.hit(self._config.upload_rate_limit, "upload", client)
+        if depth * 2 > self._config.max_queue:
+            self.rates.hit(self._config.busy_upload_rate_limit, "busy", client)
