@@ -17,7 +17,13 @@ import av
 from prelisten.media.limits import DecodeLimits
 from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
 from prelisten.media.readers import Reader, UnreadableError, open_reader
-from prelisten.media.sandbox import die_with_parent, import_everything, isolate, limit_resources
+from prelisten.media.sandbox import (
+    close_behind,
+    die_with_parent,
+    import_everything,
+    isolate,
+    limit_resources,
+)
 from wasm_detector.container import Container, identify
 from wasm_detector.streaming import plan_windows
 
@@ -34,6 +40,7 @@ def main(arguments: list[str]) -> int:
     limit_resources(limits)
     isolation = isolate()
     die_with_parent(request["parent"])
+    isolation = close_behind(isolation)
     out = sys.stdout.buffer
     try:
         decode(RECORDING, limits, isolation, out)

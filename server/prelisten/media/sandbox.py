@@ -1,23 +1,29 @@
-"""What a decoding child gives up before it reads the first byte: memory, time, files, network, rights."""
+"""What a decoding child gives up before it reads the first byte: memory, time, files, network, rights, calls.
+
+`python -m prelisten.media.sandbox` gives all of it up and says what was reached; `abilities` asks it.
+"""
 
 from __future__ import annotations
 
 import codecs
 import ctypes
 import importlib
+import json
 import math
 import os
 import pkgutil
 import resource
 import signal
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from prelisten.media.limits import MAX_OPEN_FILES, DecodeLimits
+from prelisten.media.syscalls import PR_SET_NO_NEW_PRIVS, forbid_system_calls
 
 # From <linux/prctl.h> and <linux/sched.h>; `os.unshare` came with Python 3.12 only.
-PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 # From <linux/landlock.h>: the system calls' numbers, the same on every architecture.
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446
@@ -64,16 +70,28 @@ def limit_resources(limits: DecodeLimits) -> None:
         (resource.RLIMIT_FSIZE, 0),  # No file grows; standard output is a pipe.
         (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),  # No process and no thread; root is exempt, and gives that up next.
     ):
         hard = resource.getrlimit(kind)[1]
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (allowed, allowed))
 
 
+ABILITIES = {
+    "has_no_network": "no network of its own (network namespace)",
+    "is_no_root": "no rights of root",
+    "has_no_files": "no file can be opened (Landlock)",
+    "is_unreadable": "no other process may look into it",
+    "has_no_processes": "no process can be started",
+    "has_call_filter": "system calls are filtered (seccomp)",
+}
+"""What isolation can reach, in words; not every system has all of it."""
+
+
 def isolate() -> dict[str, bool]:
     """Leave the network, root's rights and the file system where the system allows it; say what was reached.
 
-    What is open already (the recording, the pipes) stays usable.
+    What is open already (the recording, the pipes) stays usable. The keys are some of `ABILITIES`.
     """
     is_linux = sys.platform == "linux"
     has_no_network = is_linux and _leave_network()
@@ -82,7 +100,28 @@ def isolate() -> dict[str, bool]:
         "has_no_network": has_no_network,
         "is_no_root": is_no_root,
         "has_no_files": is_linux and _leave_file_system(),
+        "is_unreadable": is_linux and _libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0,
+        "has_no_processes": is_no_root and resource.getrlimit(resource.RLIMIT_NPROC)[1] == 0,
     }
+
+
+def close_behind(isolation: Mapping[str, bool]) -> dict[str, bool]:
+    """Add the last step, after which nothing else can be asked of the system: the filter for its calls."""
+    return {**isolation, "has_call_filter": forbid_system_calls()}
+
+
+def abilities() -> dict[str, bool]:
+    """Return what a decoding child reaches on this machine, tried by a process that does the same.
+
+    Every key of `ABILITIES` is there; all are `False` when not even the trial could run.
+    """
+    command = [sys.executable, "-P", "-m", "prelisten.media.sandbox"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=30, check=True, stdin=subprocess.DEVNULL)
+        said = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        said = {}
+    return {name: said.get(name) is True for name in ABILITIES}
 
 
 def _leave_file_system() -> bool:
@@ -132,3 +171,8 @@ def _leave_root() -> bool:
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
+
+
+if __name__ == "__main__":
+    limit_resources(DecodeLimits())
+    sys.stdout.write(json.dumps(close_behind(isolate())))
