@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from prelisten import outbox
 from prelisten.checks import CHECKS, Heard, hear
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
 from prelisten.checks.heard import not_heard
 from prelisten.config import Config
-from prelisten.engine.interface import Engine, Lease
+from prelisten.engine.interface import Engine, Lease, LeaseLost
 from prelisten.errors import MediaError, NotFoundError, StorageError
 from prelisten.hints import verify
 from prelisten.hints.seal import session_digest
 from prelisten.hints.verify import hint_check as hint_check_of
 from prelisten.keys import Keys
-from prelisten.media.listen import listen
+from prelisten.media.listen import Recording, listen
 from prelisten.policy import Policy, decide
 from prelisten.records import (
     Action,
@@ -39,9 +40,10 @@ from prelisten.records import (
     TokenState,
     Upload,
 )
-from prelisten.storage.blobs import Blobs, flush_to_disk
+from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
 from prelisten.storage.interface import Storage, TokenSpent, Transaction
 
+DECIDED_EVENT = "submission.decided"
 POLL_FIRST_S, POLL_LONGEST_S = 0.02, 0.2
 
 
@@ -74,6 +76,7 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
         _flush(path)
         try:
             with services.storage.transaction() as tx:  # 2
+                tx.lock_blob(upload.sha256)
                 stored = _stored_before(tx, submission) or _store(tx, submission, upload.session, services)
                 if stored.id == submission.id:
                     services.blobs.put_file(path, upload.sha256)
@@ -89,14 +92,15 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
 def screen_submission(submission_id: str, services: Services, *, lease: Lease) -> None:
     """Screen one submission and decide; the handler of a screening process.
 
-    1. Decode the file and run every check on it; a recording that has had its attempts is not touched again.
+    1. Decode the file and run every check on it; a recording that has had its attempts is not touched again, and
+       one that has vanished from the disk is a finding, not a reason to try for ever.
     2. Decide by the policy.
     3. In one transaction, and only while the lease holds: findings, evidence, the word about the claim, the
-       decision and, when a person is to look, the case.
+       decision, the event that tells of it and, when a person is to look, the case.
 
     Raises `LeaseLost` or `Cancelled` when somebody else is to do it, `StorageError` when it must be tried later.
     """
-    submission = _begin(submission_id, services)
+    submission = _begin(submission_id, services, lease)
     heard = None if lease.is_exhausted else _listen(submission, services, lease)  # 1
     findings = tuple(check(heard) for check in CHECKS) if heard else ()
     hint_check = _with_recomputation(submission.hint_check, findings)
@@ -112,11 +116,13 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
         tx.add_findings(submission_id, findings)
         if heard:
             tx.set_evidence(submission_id, heard.evidence)
+            _keep_scored(tx, heard, services)
         tx.set_hint_check(submission_id, hint_check)
         tx.set_decision(submission_id, decision)
         tx.set_state(submission_id, SubmissionState.DECIDED)
         if decision.action is Action.REVIEW:
             tx.open_case(ReviewCase(secrets.token_hex(16), submission_id, opened_at=decision.decided_at))
+        outbox.put(tx, DECIDED_EVENT, submission_id, _told(submission, decision))
 
 
 def wait_for_decision(submission_id: str, services: Services, timeout_s: float) -> Decision | None:
@@ -211,23 +217,29 @@ def _store(tx: Transaction, submission: Submission, session: str | None, service
 def _remove_orphan(sha256: str, services: Services) -> None:
     """Remove a blob whose transaction failed, unless an earlier upload of the same bytes needs it.
 
-    The writing transaction keeps others from storing the same bytes meanwhile. Where even that fails, the blob
-    stays: unused bytes are a smaller harm than lost ones.
+    The lock keeps others from storing the same bytes meanwhile. Where even that fails, the blob stays, and the
+    next sweep finds it: unused bytes are a smaller harm than lost ones.
     """
     try:
         with services.storage.transaction() as tx:
+            tx.lock_blob(sha256)
             if not tx.is_stored(sha256):
                 services.blobs.remove(sha256)
     except StorageError:
         return
 
 
-def _begin(submission_id: str, services: Services) -> Submission:
+def _begin(submission_id: str, services: Services, lease: Lease) -> Submission:
+    """Mark the submission as being screened. Raises `LeaseLost` when there is nothing to screen (any more)."""
     with services.storage.transaction() as tx:
         submission = tx.submission(submission_id)
-        if submission is None:
-            raise NotFoundError(f"There is no submission {submission_id}.")
-        tx.set_state(submission_id, SubmissionState.SCREENING)
+        is_there = submission is not None and submission.state is not SubmissionState.ERASED
+        if is_there:
+            tx.set_state(submission_id, SubmissionState.SCREENING)
+        else:  # Erased since it was claimed, or a job of nothing: it ends here, or it would come back for ever.
+            services.engine.remove(tx, lease.submission_id)
+    if submission is None or not is_there:
+        raise LeaseLost(f"There is no submission {submission_id} (any more), so there is nothing to screen.")
     return submission
 
 
@@ -235,7 +247,9 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
     """Decode and listen; a recording that cannot be heard is a result too."""
     path = services.blobs.path(submission.sha256)
     try:
+        _require_intact(submission.sha256, services)
         with listen(path, services.config, cancelled=lease.cancelled) as recording:
+            lease.progress.enter("listening", _heard_share(recording, services.config))
             return hear(
                 recording,
                 services.blobs,
@@ -244,6 +258,59 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
             )
     except MediaError as error:
         return not_heard(error)
+    finally:
+        lease.progress.enter("checking")
+
+
+def _require_intact(sha256: str, services: Services) -> None:
+    """See that the recording is what was received: waiting would not bring it back, so its loss is a finding.
+
+    Raises `MediaError` for a recording that is gone or damaged, `StorageError` when the whole folder is away.
+    """
+    try:
+        services.blobs.check(sha256)
+    except NotFoundError as error:
+        raise MediaError(str(error), code="recording_missing") from error
+    except DamagedBlobError as error:
+        raise MediaError(str(error), code="recording_damaged") from error
+
+
+def _heard_share(recording: Recording, config: Config) -> Callable[[], float | None]:
+    """Return what tells how much of the recording has been heard; `None` while its length is not known."""
+
+    def share() -> float | None:
+        total_s = recording.total_s
+        if not total_s:
+            return None
+        return recording.n_samples / (recording.sample_rate * min(total_s, config.max_seconds))
+
+    return share
+
+
+def _keep_scored(tx: Transaction, heard: Heard, services: Services) -> None:
+    """See that what was scored is still there: an erasure of the same bytes may have taken it away meanwhile.
+
+    Raises `StorageError`; the recording is then heard once more.
+    """
+    sha256 = heard.evidence.pcm_sha256
+    if sha256 is None:
+        return
+    tx.lock_blob(sha256)
+    if not services.blobs.exists(sha256):
+        raise StorageError("What was scored is gone from the disk before it was stored; it is heard again.")
+
+
+def _told(submission: Submission, decision: Decision) -> dict[str, Any]:
+    """Return what other programs are told of a decision: ids, codes and times."""
+    return {
+        "action": submission.action,
+        "decision": decision.action.value,
+        "reasons": [reason.code for reason in decision.reasons],
+        "policy_version": decision.policy_version,
+        "evidence_sha256": decision.evidence_sha256,
+        "received_at": submission.received_at.isoformat(),
+        "decided_at": decision.decided_at.isoformat(),
+    }
 
 
 def _verified_claim(check: HintCheck) -> Mapping[str, Any] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from prelisten.engine.interface import Database, Handler, HasConnection, Lease, LeaseLost
+from prelisten.engine.interface import Database, Handler, HasConnection, JobStatus, Lease, LeaseLost
 from prelisten.errors import Cancelled, StorageError
 from prelisten.times import UtcDateTime
 
@@ -43,8 +44,13 @@ LEASE_S = 30.0
 POLL_S = 0.15
 # A worker is alive when it was seen this lately; it says so every `SEEN_EVERY_S`.
 SEEN_EVERY_S, ALIVE_S = 3.0, 15.0
-# After the disk or the database failed; a recording is not to blame, so this is no attempt.
-STORAGE_DELAY_S = 5.0
+# How often whoever waits may see that something moves.
+PROGRESS_S = 1.0
+# A clock that ticks a little early must not make every second beat a missed one.
+NEARLY = 0.9
+# After the disk or the database failed; a recording is not to blame, so this is no attempt. Doubled at each
+# failure of the same job: a disk that is full for hours must not have every recording decoded every five seconds.
+STORAGE_DELAY_S, LONGEST_STORAGE_DELAY_S = 5.0, 80.0
 ERROR_DELAY_S = 2.0
 
 metadata = MetaData()
@@ -106,13 +112,32 @@ class EmbeddedEngine:
         if ended.rowcount != 1:
             raise LeaseLost(f"The job of submission {lease.submission_id} was taken over by another worker.")
 
+    def remove(self, tx: HasConnection, submission_id: str) -> None:
+        """Take a job away inside the caller's transaction; who works on it finds the lease lost."""
+        tx.connection.execute(delete(jobs).where(jobs.c.submission_id == submission_id))
+
+    def status(self, tx: HasConnection, submission_id: str) -> JobStatus | None:
+        """Return where a job is, or `None` when it has ended or there is none."""
+        found = tx.connection.execute(select(jobs).where(jobs.c.submission_id == submission_id))
+        job = found.mappings().first()
+        if job is None or job["state"] == DONE:
+            return None
+        if job["state"] == LEASED:
+            return JobStatus(None, job["phase"], job["fraction"])
+        is_before = (jobs.c.enqueued_at < job["enqueued_at"]) | (
+            (jobs.c.enqueued_at == job["enqueued_at"]) & (jobs.c.submission_id < submission_id)
+        )
+        ahead = select(func.count()).where(jobs.c.state == QUEUED, is_before)
+        return JobStatus(int(tx.connection.execute(ahead).scalar_one()))
+
     def claim(self, worker: str) -> Lease | None:
         """Take the job that has waited longest, or `None`. Looks without a lock, takes with one."""
         with self._database.read() as tx:
             if tx.connection.execute(self._next_due()).first() is None:
                 return None
         with self._database.transaction() as tx:
-            job = tx.connection.execute(self._next_due()).mappings().first()
+            next_due = self._next_due().with_for_update(skip_locked=True)
+            job = tx.connection.execute(next_due).mappings().first()
             if job is None:
                 return None
             attempt, fence = job["attempts"] + 1, job["fence"] + 1
@@ -125,22 +150,28 @@ class EmbeddedEngine:
                     fence=fence,
                     worker=worker,
                     due_at=self._clock() + self._lease,
+                    phase=None,
+                    fraction=None,
                 )
             )
-        return Lease(job["submission_id"], worker, attempt, fence, is_exhausted=attempt > MAX_ATTEMPTS)
+        is_exhausted = attempt > MAX_ATTEMPTS
+        return Lease(job["submission_id"], worker, attempt, fence, is_exhausted, job["deferrals"])
 
     def _next_due(self) -> Any:
         due = jobs.c.state.in_((QUEUED, LEASED)) & (jobs.c.due_at <= self._clock())
         return select(jobs).where(due).order_by(jobs.c.enqueued_at, jobs.c.submission_id).limit(1)
 
     def heartbeat(self, lease: Lease) -> bool:
-        """Prolong the lease. Return `False` when it is lost."""
+        """Prolong the lease and store what its holder says of its progress. Return `False` when it is lost."""
+        phase, fraction = lease.progress.read()
         with self._database.transaction() as tx:
-            held = update(jobs).where(_held_by(lease)).values(due_at=self._clock() + self._lease)
-            return tx.connection.execute(held).rowcount == 1
+            held = update(jobs).where(_held_by(lease))
+            alive = {"due_at": self._clock() + self._lease, "phase": phase, "fraction": fraction}
+            return tx.connection.execute(held.values(alive)).rowcount == 1
 
     def release(self, lease: Lease, *, delay_s: float, is_counted: bool) -> None:
         """Give the job back, to be taken after `delay_s`. A lost lease is left to its new holder."""
+        is_deferred = not is_counted and delay_s > 0
         with self._database.transaction() as tx:
             tx.connection.execute(
                 update(jobs)
@@ -149,13 +180,15 @@ class EmbeddedEngine:
                     state=QUEUED,
                     attempts=lease.attempt if is_counted else lease.attempt - 1,
                     due_at=self._clock() + timedelta(seconds=delay_s),
+                    deferrals=lease.deferrals + is_deferred,
                 )
             )
 
     def queue_depth(self) -> int:
         """Return how many jobs are not ended."""
         with self._database.read() as tx:
-            waiting = select(func.count()).where(jobs.c.state != DONE)
+            # Named states, and not "all but done": the index then leads to the few among many ended ones.
+            waiting = select(func.count()).where(jobs.c.state.in_((QUEUED, LEASED)))
             return int(tx.connection.execute(waiting).scalar_one())
 
     def has_live_worker(self) -> bool:
@@ -195,7 +228,8 @@ class EmbeddedEngine:
             self._give_back(lease, delay_s=0.0, is_counted=False)
         except StorageError as error:
             log.warning("submission %s waits for the storage: %s", lease.submission_id, error)
-            self._give_back(lease, delay_s=STORAGE_DELAY_S, is_counted=False)
+            delay_s = min(STORAGE_DELAY_S * 2 ** min(lease.deferrals, 10), LONGEST_STORAGE_DELAY_S)
+            self._give_back(lease, delay_s=delay_s, is_counted=False)
         except Exception:
             # The last line of defence: a fault in a check costs an attempt, never the worker.
             log.exception("submission %s failed in attempt %d", lease.submission_id, lease.attempt)
@@ -238,6 +272,8 @@ class _Heart:
         self._stop = stop
         self._lease: Lease | None = None
         self._every_s = min(SEEN_EVERY_S, engine._lease.total_seconds() / 3)
+        self._seen_at = self._beaten_at = float("-inf")
+        self._told: tuple[str | None, float | None] = (None, None)
 
     def hold(self, lease: Lease | None) -> None:
         """Set the lease to prolong."""
@@ -246,20 +282,33 @@ class _Heart:
     def beat(self) -> None:
         """Beat until `stop` is set; then call the job at hand off until the loop has ended."""
         self._beat_once()
-        while not self._stop.wait(self._every_s) and not self.ended.is_set():
+        while not self._stop.wait(min(PROGRESS_S, self._every_s)) and not self.ended.is_set():
             self._beat_once()
         while not self.ended.wait(0.05):
             if (lease := self._lease) is not None:
                 lease.cancelled.set()
 
     def _beat_once(self) -> None:
-        lease = self._lease
+        lease, now = self._lease, time.monotonic()
         try:
-            self._engine._see(self._worker, is_alive=True)
-            if lease is not None and not self._engine.heartbeat(lease):
-                lease.cancelled.set()
+            if now - self._seen_at >= NEARLY * self._every_s:
+                self._engine._see(self._worker, is_alive=True)
+                self._seen_at = now
+            if lease is not None and (
+                self._has_moved(lease) or now - self._beaten_at >= NEARLY * self._every_s
+            ):
+                self._beaten_at = now
+                if not self._engine.heartbeat(lease):
+                    lease.cancelled.set()
         except StorageError as error:
             log.warning("no heartbeat: %s", error)
+        except Exception:
+            # Without this thread every lease would run out under its holder, and nobody would know why.
+            log.exception("the heartbeat failed")
+
+    def _has_moved(self, lease: Lease) -> bool:
+        before, self._told = self._told, lease.progress.read()
+        return before != self._told
 
     def say_goodbye(self) -> None:
         """Take the worker's row away, so that `health` does not count it for a while longer."""

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
 
-from prelisten import __version__
 from prelisten.config import Config
 from prelisten.errors import StorageError
 from prelisten.outbox import messages
@@ -92,7 +91,7 @@ class Courier:
         now = self._clock()
         headers = {
             "Content-Type": "application/json",
-            "User-Agent": f"prelisten/{__version__}",
+            "User-Agent": "prelisten",
             "Connection": "close",
             "webhook-id": message.id,
             "webhook-timestamp": str(int(now.timestamp())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -11,9 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from prelisten.errors import NotFoundError, StorageError
+from prelisten.errors import NotFoundError, PrelistenError, StorageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class DamagedBlobError(PrelistenError):
+    """What lies under a name is not what was stored: a disk that fails, or somebody changed it."""
+
+    code = "blob_damaged"
+
+    def __init__(self, sha256: str) -> None:
+        """Keep the name."""
+        super().__init__(f"The blob {sha256} is damaged: its bytes are not those that were stored.")
+        self.sha256 = sha256
 
 
 class Blobs:
@@ -39,6 +51,26 @@ class Blobs:
             return self.path(sha256).open("rb")
         except FileNotFoundError as error:
             raise NotFoundError(f"The blob {sha256} is not stored.") from error
+
+    def check(self, sha256: str) -> None:
+        """Read the blob through and compare it with its name.
+
+        Raises `NotFoundError` when it is not there, `DamagedBlobError` when it holds other bytes or cannot be read
+        any more, `StorageError` when the folder of blobs is not there at all: then it is away, not this blob.
+        """
+        try:
+            with self.path(sha256).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            if not self.root.is_dir():
+                raise StorageError(f"The folder {self.root} is not there; is its disk mounted?") from error
+            raise NotFoundError(f"The blob {sha256} is not stored.") from error
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise DamagedBlobError(sha256) from error
+            raise StorageError(f"The blob {sha256} cannot be read ({error}).") from error
+        if found != sha256:
+            raise DamagedBlobError(sha256)
 
     def put_file(self, path: Path, sha256: str) -> None:
         """Move the file at `path`, whose SHA-256 the caller has computed, to its place.

@@ -71,7 +71,10 @@ class Transaction(Protocol):
         """Return what the same file was stored as under the same key and action, or `None`."""
 
     def is_stored(self, sha256: str) -> bool:
-        """Return whether any submission is about these bytes."""
+        """Return whether any submission needs these bytes, as its recording or as what was scored of it."""
+
+    def lock_blob(self, sha256: str) -> None:
+        """Keep every other transaction from storing or removing these bytes until this one has ended."""
 
     def set_state(self, submission_id: str, state: SubmissionState) -> None:
         """Move the submission along the main path."""

@@ -77,11 +77,20 @@ class SqlTransaction:
         return None if row is None else rows.submission_from_row(row)
 
     def is_stored(self, sha256: str) -> bool:
-        """Return whether any submission is about these bytes."""
-        return (
-            self._first(select(tables.submissions.c.id).where(tables.submissions.c.sha256 == sha256))
-            is not None
-        )
+        """Return whether any submission needs these bytes, as its recording or as what was scored of it."""
+        sent, scored = tables.submissions.c, tables.evidence.c
+        is_kept = sent.recording_removed_at.is_(None)
+        as_sent = select(sent.id).where(sent.sha256 == sha256, is_kept)
+        as_scored = select(sent.id).join(tables.evidence, scored.submission_id == sent.id)
+        as_scored = as_scored.where(scored.pcm_sha256 == sha256, is_kept)
+        return any(self._first(statement.limit(1)) is not None for statement in (as_sent, as_scored))
+
+    def lock_blob(self, sha256: str) -> None:
+        """Keep every other transaction from storing or removing these bytes until this one has ended."""
+        if (
+            self.connection.dialect.name == "postgresql"
+        ):  # SQLite's writing transactions stand in line anyway.
+            self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(sha256, 0))))
 
     def set_state(self, submission_id: str, state: SubmissionState) -> None:
         """Move the submission along the main path."""
@@ -307,6 +316,8 @@ def _make_engine(url: str) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         json_serializer=partial(json.dumps, allow_nan=False, ensure_ascii=False),
+        # A server that was restarted meanwhile costs one more question, not one failed request.
+        pool_pre_ping=parsed.get_backend_name() != "sqlite",
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
