@@ -99,11 +99,16 @@ def _add_server(
 def _add_keys(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
-    keys = commands.add_parser("keys", help="make and list the signing keys").add_subparsers(required=True)
+    from prelisten.commands import api_keys
+
+    keys = commands.add_parser(
+        "keys", help="make and list the signing keys and the API keys of back ends"
+    ).add_subparsers(required=True)
     new = keys.add_parser("new", parents=[data], help="make the key file")
     new.set_defaults(run=_keys_new)
     listed = keys.add_parser("list", parents=[data], help="list the keys' ids, never the keys")
     listed.set_defaults(run=_keys_list)
+    api_keys.add_commands(keys, data)
 
 
 def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

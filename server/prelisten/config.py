@@ -35,7 +35,9 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     env: Literal["production", "development", "test"] = Field(
-        "production", description="What the site is for; nothing behaves differently by it yet."
+        "production",
+        description="What the site is for. Test API keys work only outside production, where new keys are test keys; "
+        "`prelisten doctor` expects more of production.",
     )
     data: Path = Field(Path("data"), description="Folder for the database, the recordings and the keys.")
     keys: str = Field(
@@ -62,6 +64,12 @@ class Config(BaseModel):
         "20/minute", description="The same while the queue is more than half full: nobody fills it alone."
     )
     api_rate_limit: str = Field("600/minute", description="Requests for each API key.")
+    api_uploads_per_day: int = Field(
+        0, ge=0, description="Uploads per day (UTC) for each API key without a quota of its own; 0: no limit."
+    )
+    api_key_required: bool = Field(
+        False, description="Refuse `POST uploads` without an API key; the forms of pages are not affected."
+    )
     max_queue: int = Field(
         1000,
         ge=1,

@@ -13,6 +13,7 @@ from flask import Flask, request, url_for
 from flask_limiter import Limiter
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
+from prelisten.access import ApiKey, ApiKeys
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
 from prelisten.pipeline import Services, receive, wait_for_decision
@@ -89,7 +90,13 @@ class Prelisten:
             receiving_per_client=self.config.max_receiving_per_client,
             waiting=self.config.max_waiting,
         )
-        self.admission = Admission(self.config, self.services.engine, self.pressure)
+        self.api_keys = ApiKeys(
+            self.services.storage,
+            self.services.keys,
+            env=self.config.env,
+            uploads_per_day=self.config.api_uploads_per_day,
+        )
+        self.admission = Admission(self.config, self.services.engine, self.pressure, self.api_keys)
         app.extensions["prelisten"] = self
         blueprint = make_blueprint()
         limiter = Limiter(
@@ -135,16 +142,30 @@ class Prelisten:
         return decorate
 
     def screen(
-        self, field: str, *, action: str, session: str | None = None, wait_s: float | None = None
+        self,
+        field: str,
+        *,
+        action: str,
+        session: str | None = None,
+        wait_s: float | None = None,
+        api_key: ApiKey | None = None,
     ) -> Screening:
-        """Receive the current request's recording, wait a little for its decision, and return both."""
+        """Receive the current request's recording, wait a little for its decision, and return both.
+
+        With `api_key` its shares and quota count instead of the address's, and the form may name the action and
+        the session, since a back end knows them.
+        """
         services = self.services
         sent = request._get_current_object()  # type: ignore[attr-defined]
-        with self.admission.place(sent), Intake(sent, self.config) as intake:
+        with self.admission.place(sent, api_key), Intake(sent, self.config) as intake:
             upload = intake.upload(
                 FormFields(field), action=action, origin=page_origin(request), session=session
             )
+            if api_key is not None:
+                upload = intake.from_back_end(upload, key_id=api_key.id)
             submission, is_repeated = receive(upload, services)
+            if api_key is not None and is_repeated:
+                self.api_keys.give_upload_back(api_key)
         self.ensure_workers()
         patience_s = self.config.wait_s if wait_s is None else wait_s
         with self.pressure.waiting() as may_wait:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from flask import Request
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from prelisten.access import ApiKey, ApiKeys
 from prelisten.config import Config
 from prelisten.engine.interface import Engine
 from prelisten.errors import OverloadedError, PrelistenError, RateLimitedError
@@ -41,38 +42,49 @@ class Rates:
 class Admission:
     """The gate in front of an upload's body."""
 
-    def __init__(self, config: Config, engine: Engine, pressure: Pressure) -> None:
+    def __init__(self, config: Config, engine: Engine, pressure: Pressure, api_keys: ApiKeys) -> None:
         self._config = config
         self._engine = engine
         self._pressure = pressure
+        self._api_keys = api_keys
         self.rates = Rates()
         self._depth, self._counted_at = 0, float("-inf")
 
     @contextmanager
-    def place(self, request: Request, *, api_key_id: str | None = None) -> Iterator[None]:
+    def place(self, request: Request, api_key: ApiKey | None = None) -> Iterator[None]:
         """Hold a place for this request's body.
 
         1. Nobody sends more than a client's share; less of it while the queue is more than half full.
         2. The queue has room.
         3. The process has a place for one more body, and this client is not holding all that one may have.
+        4. The API key has uploads left today; one is spent, and given back when this one fails.
 
-        Raises `RateLimitedError` or `OverloadedError`, both with `retry_after_s`; the body is then left unread.
+        Raises `RateLimitedError`, `OverloadedError` or `QuotaError`, all with `retry_after_s`; the body is then
+        left unread.
         """
-        client = f"key:{api_key_id}" if api_key_id else client_address(request)
-        try:
-            depth = self.queue_depth()
-            self._check_rate(client, depth, is_key=api_key_id is not None)  # 1
-            if depth >= self._config.max_queue:  # 2
-                raise OverloadedError(retry_after_s())
-            held = self._pressure.receiving(client)  # 3
-            held.__enter__()
-        except PrelistenError:
-            leave_unread(request)
-            raise
+        client = f"key:{api_key.id}" if api_key else client_address(request)
+        with ExitStack() as held:
+            try:
+                depth = self.queue_depth()
+                self._check_rate(client, depth, is_key=api_key is not None)  # 1
+                if depth >= self._config.max_queue:  # 2
+                    raise OverloadedError(retry_after_s())
+                held.enter_context(self._pressure.receiving(client))  # 3
+                if api_key is not None:
+                    held.enter_context(self._upload_of(api_key))  # 4
+            except PrelistenError:
+                leave_unread(request)
+                raise
+            yield
+
+    @contextmanager
+    def _upload_of(self, api_key: ApiKey) -> Iterator[None]:
+        self._api_keys.spend_upload(api_key)
         try:
             yield
-        finally:
-            held.__exit__(None, None, None)
+        except BaseException:
+            self._api_keys.give_upload_back(api_key)
+            raise
 
     def queue_depth(self) -> int:
         """Return how many recordings wait or are being screened, as of a moment ago."""

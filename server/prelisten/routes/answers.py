@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prelisten.catalogue import sentence
-from prelisten.records import Action, Decision
+from prelisten.records import Action, Decision, Finding, Submission
 from wasm_detector.hint import Reason
 
 # The uploader hears at most this many reasons: a page is no lesson in how to pass.
@@ -71,4 +71,33 @@ def answer(submission_id: str, decision: Decision | None, status_url: str) -> di
             for shown in shown_reasons(() if decision is None else decision.reasons)
         ],
         "status_url": status_url,
+    }
+
+
+def record(submission: Submission, decision: Decision | None, findings: Iterable[Finding]) -> dict[str, Any]:
+    """Return what a back end may know beyond the uploader's answer, as JSON-ready data."""
+    check = submission.hint_check
+    return {
+        "action": submission.action,
+        "sha256": submission.sha256,
+        "received_at": submission.received_at.isoformat(),
+        "declared": submission.declared,
+        "hint": {
+            "token": check.token.value,
+            "recomputed": check.recomputed.value,
+            "floor": check.floor.value,
+            "codes": list(check.codes),
+        },
+        "findings": [
+            {
+                "check": finding.check,
+                "version": finding.version,
+                "state": finding.state.value,
+                "spoof_score": finding.spoof_score,
+            }
+            for finding in findings
+        ],
+        "policy": None if decision is None else decision.policy_version,
+        "evidence_sha256": None if decision is None else decision.evidence_sha256,
+        "decided_at": None if decision is None else decision.decided_at.isoformat(),
     }

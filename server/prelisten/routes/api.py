@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from werkzeug.exceptions import HTTPException
 
+from prelisten.access import ApiKey, ForbiddenError, Scope, UnauthorizedError
 from prelisten.assets import bundled_detector
 from prelisten.errors import BadRequestError, NotFoundError, PrelistenError
 from prelisten.hints import issue_challenge, seal
 from prelisten.hints.envelope import StrictJson
 from prelisten.pipeline import Services
-from prelisten.routes.answers import answer
-from prelisten.routes.client import is_own_origin, page_origin
+from prelisten.routes.answers import answer, record
+from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
 from prelisten.routes.static import register_static
 
 PREFIX = "/prelisten/v1"
@@ -92,24 +93,34 @@ def seal_claim() -> Response:
 def upload() -> tuple[Response, int]:
     """Receive a recording (multipart, field `file`) and answer with its decision, or with `hold`.
 
-    It is screened for the action `upload`: the sender's word must not choose the policy's section.
+    Without an API key it is screened for the action `upload`: a sender's word must not choose the policy's section.
     """
-    _allowed_origin()
-    screening = current_app.extensions["prelisten"].screen("file", action=UPLOAD_ACTION)
+    api_key = _caller(Scope.UPLOAD)
+    if api_key is None:
+        _allowed_origin()
+    screening = current_app.extensions["prelisten"].screen("file", action=UPLOAD_ACTION, api_key=api_key)
     response = _fresh(**screening.to_dict())
     response.headers["Location"] = screening.status_url
     return response, 202 if screening.record is None else 201
 
 
 def status(submission_id: str) -> Response:
-    """Tell where a submission is. Its id cannot be guessed; who has it may ask."""
+    """Tell where a submission is. Its id cannot be guessed; who has it may ask.
+
+    A back end with the scope `read` is told more than an uploader: findings, and what the hint was worth.
+    """
+    api_key = _caller(Scope.READ)
     with services().storage.read() as tx:
         submission, decision = tx.submission(submission_id), tx.decision(submission_id)
+        findings = tx.findings(submission_id) if api_key else ()
     if submission is None:
         raise NotFoundError("There is no submission of this id.")
     if decision is None:  # After a restart nothing else may have started the screening yet.
         current_app.extensions["prelisten"].ensure_workers()
-    return _fresh(**answer(submission.id, decision, request.path))
+    body = answer(submission.id, decision, url_for(f"{NAME}.status", submission_id=submission.id))
+    if api_key is not None:
+        body |= record(submission, decision, findings)
+    return _fresh(**body)
 
 
 def health() -> tuple[Response, int]:
@@ -119,6 +130,31 @@ def health() -> tuple[Response, int]:
     problems = [] if alive else ["No screening process lives: start one with `prelisten worker`."]
     waiting = wired.engine.queue_depth()
     return _fresh(status="ok" if alive else "degraded", waiting=waiting, problems=problems), 200
+
+
+def _caller(scope: Scope) -> ApiKey | None:
+    """Return the API key of a request, or `None` when it carries none.
+
+    A key that is wrong is refused, whatever the request could do without one. Raises `UnauthorizedError`,
+    `ForbiddenError`, and `RateLimitedError` for who tries many.
+    """
+    prelisten = current_app.extensions["prelisten"]
+    authorization = request.authorization
+    if authorization is None or authorization.type != "bearer":
+        if scope is Scope.UPLOAD and prelisten.config.api_key_required:
+            leave_unread(request)
+            raise UnauthorizedError(
+                "Uploads need an API key here: send `Authorization: Bearer prelisten_...`."
+            )
+        return None
+    try:
+        api_key: ApiKey = prelisten.api_keys.authenticate(authorization.token or "")
+        api_key.require(scope)
+    except (UnauthorizedError, ForbiddenError) as error:
+        leave_unread(request)
+        prelisten.admission.rates.hit(prelisten.config.rate_limit, "wrong key", client_address(request))
+        raise error
+    return api_key
 
 
 def _fresh(**body: Any) -> Response:
@@ -155,13 +191,15 @@ def _cross_origin(response: Response) -> Response:
     response.headers.add("Vary", "Origin")
     if origin and origin in services().config.origins:
         response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
         response.headers["Access-Control-Allow-Methods"] = "GET, POST"
     return response
 
 
 def _error(error: PrelistenError) -> tuple[Response, int]:
     response = _fresh(error={"code": error.code, "message": str(error)})
+    if error.http_status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="prelisten"'
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response, error.http_status

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,6 +30,7 @@ MAX_FIELD_CHARACTERS = 200
 # Every file of a form is an open file here; a form that needs more than these is none of ours.
 MAX_FILES = 8
 MAX_FORM_PARTS = 60
+_ACTION = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class QuarantineFile:
@@ -152,6 +154,23 @@ class Intake:
             origin=origin,
             idempotency_key=form.get("idempotency_key") or None,
             declared=bool(form.get(fields.declared)),
+        )
+
+    def from_back_end(self, upload: Upload, *, key_id: str) -> Upload:
+        """Return the upload as a back end sent it, which may name the action and the session of its own page.
+
+        Its idempotency keys are its own: no other sender finds a submission by them. Raises `BadRequestError`.
+        """
+        form = self._request.form
+        action = form.get("action") or upload.action
+        if not _ACTION.fullmatch(action):
+            raise BadRequestError("`action` is 1 to 32 of the letters A-Z, a-z, 0-9, `_` and `-`.")
+        key = upload.idempotency_key
+        return replace(
+            upload,
+            action=action,
+            session=form.get("session") or upload.session,
+            idempotency_key=None if key is None else f"{key_id}:{key}",
         )
 
     def _parse(self) -> None:

@@ -139,3 +139,36 @@ chores = Table(
     Column("name", String(32), primary_key=True),
     Column("due_at", UtcDateTime, nullable=False),
 )
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    # HMAC-SHA256 of the whole key; the key itself is nowhere.
+    Column("digest", String(64), nullable=False),
+    Column("name", String(80), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    # Empty: the setting counts.
+    Column("uploads_per_day", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+api_usage = Table(
+    "api_usage",
+    metadata,
+    Column("key_id", ForeignKey("api_keys.id"), primary_key=True),
+    # In UTC, as ISO 8601 writes it.
+    Column("day", String(10), primary_key=True),
+    Column("uploads", Integer, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    # `name="value"` pairs as Prometheus writes them, in the order of their names.
+    Column("labels", String(200), primary_key=True),
+    Column("value", Float, nullable=False),
+)
