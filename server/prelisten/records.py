@@ -26,6 +26,14 @@ class Action(StrEnum):
         return list(Action).index(self)
 
 
+class Context(StrEnum):
+    """Where a recording is played afterwards. The host application says so, never the sender."""
+
+    FEED = "feed"
+    CHAT = "chat"
+    LIVE = "live"
+
+
 class FindingState(StrEnum):
     """How a check ended. These are five different results; only `done` says something about the audio."""
 
@@ -110,13 +118,25 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy made of the findings. `evidence_sha256` is over the canonical JSON of its input."""
+    """What the policy made of the findings. `evidence_sha256` is over the canonical JSON of its input.
+
+    `spoof_score` is that of all checks together, `None` when none gave one. `is_over_budget`: a person was asked
+    for, and the reviewers had their fill; there is a case all the same, whatever the action is by then.
+    """
 
     action: Action
     reasons: tuple[Reason, ...]
     policy_version: str
     evidence_sha256: str
     decided_at: datetime
+    spoof_score: float | None = None
+    context: Context = Context.FEED
+    is_over_budget: bool = False
+
+    @property
+    def opens_case(self) -> bool:
+        """Return whether a person is to listen."""
+        return self.action is Action.REVIEW or self.is_over_budget
 
 
 @dataclass(frozen=True, slots=True)

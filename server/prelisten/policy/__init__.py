@@ -5,6 +5,7 @@ same policy give the same decision, byte for byte. What is missing, unsure or br
 """
 
 from prelisten.policy.decide import decide
-from prelisten.policy.document import Policy, load_policy
+from prelisten.policy.document import Policy, load_policy, parse_policy
+from prelisten.policy.evidence import decision_json
 
-__all__ = ["Policy", "decide", "load_policy"]
+__all__ = ["Policy", "decide", "decision_json", "load_policy", "parse_policy"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from prelisten.policy.document import Policy, Section
-from prelisten.records import Action, Decision, Finding, FindingState, HintCheck
+from prelisten.policy.document import DEFAULT_WEIGHT, Policy, Section
+from prelisten.policy.evidence import combined_score, evidence_sha256, is_probability
+from prelisten.policy.rules import CUT_SHORT, Facts
+from prelisten.records import Action, Context, Decision, Finding, FindingState, HintCheck
 from wasm_detector.hint import Reason
 
 INCOMPLETE = "SCREENING_INCOMPLETE"
+OVER_BUDGET = "REVIEW_OVER_BUDGET"
+RULE = "POLICY_RULE"
 # Findings about the claim and not about the recording. They are shown, and never weigh.
 ABOUT_THE_CLAIM = frozenset({"claim"})
-REQUIRED = frozenset({"recompute"})
+# What the decoder says of a file of which it could read nothing: there is nothing that a person could listen to.
+UNREADABLE = frozenset({"DAMAGED", "DECODER_FAILED"})
 
 
 def decide(
@@ -24,77 +26,106 @@ def decide(
     policy: Policy,
     action: str,
     at: datetime,
+    context: Context = Context.FEED,
     hint_check: HintCheck | None = None,
     is_outstanding: bool = False,
-    required: Collection[str] = REQUIRED,
+    is_over_budget: bool = False,
+    required: Collection[str] | None = None,
 ) -> Decision:
-    """Decide about a recording that was sent for `action`, at the time `at`.
+    """Decide about a recording that was sent for `action` and is played in `context`, at the time `at`.
 
-    1. What the claim says is set aside: the last decision rests on what the server heard itself.
-    2. Each finding asks for the least strict action that it allows; the strictest of these holds.
-    3. A required check without a finding counts as incomplete, and an incomplete screening never accepts.
+    1. What the claim says is set aside, and so are the checks that the policy ignores: the last decision rests on
+       what the server heard itself.
+    2. The scores make one score, and that takes the steps of the thresholds. Each finding that leaves a doubt asks
+       for its line of the policy, and so does a required check without a finding. Each rule that holds asks for
+       its action, each that cannot be known for its `unknown`. The strictest of all these is done.
+    3. A person is asked for, but the reviewers have had their fill (`is_over_budget`): the policy's `over_budget`.
     4. While work is outstanding the answer is the policy's `outstanding`, raised to the hint's floor: only
        there has the hint a word, and it only makes the answer stricter.
 
-    Raises `ValueError` without any required check: a policy of nothing would accept everything.
+    Nothing asks for less than `accept`, and what is not known never asks for that. `required` stands in for the
+    policy's own line. Raises `ValueError` without any required check: that would accept everything.
     """
-    if not required:
+    section = policy.section(action, context)
+    awaited = frozenset(section.required if required is None else required)
+    if not awaited:
         raise ValueError("no check is required, so every recording would be accepted; require at least one")
-    section = policy.section(action)
-    heard = [finding for finding in findings if finding.check not in ABOUT_THE_CLAIM]  # 1
-    asked = [Action.ACCEPT]
-    asked += [
-        _least_action(finding, section, is_required=finding.check in required) for finding in heard
-    ]  # 2
-    is_missing = not set(required) <= {finding.check for finding in heard}  # 3
-    if is_missing:
-        asked.append(Action(section.on_incomplete))
+    set_aside = ABOUT_THE_CLAIM.union(section.ignored)
+    heard = [finding for finding in findings if finding.check not in set_aside]  # 1
+    score = _score(heard, section)
+    rules = list(_rules_asking(heard, score, section))
+    missing = awaited - {finding.check for finding in heard}
+    asked = [  # 2
+        _by_score(score, section),
+        *(
+            doubt
+            for finding in heard
+            for doubt in _doubts(finding, section, is_required=finding.check in awaited)
+        ),
+        *(Action(section.on_unavailable) for _ in missing),
+        *(rule_action for _, rule_action in rules),
+    ]
+    reached = _strictest(asked)
+    is_over_budget = is_over_budget and reached is Action.REVIEW and not is_outstanding
+    if is_over_budget:  # 3
+        reached = Action(section.over_budget)
     if is_outstanding:  # 4
         floor = hint_check.floor if hint_check else Action.ACCEPT
-        asked = [Action(section.outstanding), min(floor, Action.HOLD, key=_strictness)]
+        reached = _strictest([Action(section.outstanding), min(floor, Action.HOLD, key=_strictness)])
+    own = [
+        *([Reason(OVER_BUDGET)] if is_over_budget else []),
+        *([Reason(INCOMPLETE)] if missing or any(map(_is_unfinished, heard)) else []),
+        *(Reason(RULE, params={"rule": name}) for name, _ in rules),
+    ]
     return Decision(
-        action=max(asked, key=_strictness),
-        reasons=_reasons(heard, is_incomplete=is_missing or any(map(is_incomplete, heard))),
+        action=reached,
+        reasons=(*own, *(reason for finding in heard for reason in finding.reasons)),
         policy_version=policy.version,
-        evidence_sha256=_evidence_sha256(heard, policy=policy, action=action),
+        evidence_sha256=evidence_sha256(
+            heard, action=action, context=str(context), policy=policy.version, is_over_budget=is_over_budget
+        ),
         decided_at=at,
+        spoof_score=score,
+        context=context,
+        is_over_budget=is_over_budget,
     )
 
 
 def is_incomplete(finding: Finding) -> bool:
     """Return whether the check was cut short, or gave a number that is no probability."""
-    is_cut_short = finding.state in (FindingState.LIMIT, FindingState.TIMEOUT, FindingState.ERROR)
-    return is_cut_short or not is_probability(finding.spoof_score)
+    return finding.state in CUT_SHORT or not is_probability(finding.spoof_score)
 
 
-def is_probability(spoof_score: float | None) -> bool:
-    """Return whether the score may be compared with thresholds; NaN may not."""
-    return spoof_score is None or 0.0 <= spoof_score <= 1.0
+def is_unreadable(finding: Finding) -> bool:
+    """Return whether nothing at all could be read of the file, and that is the file's doing."""
+    codes = {reason.code for reason in finding.reasons}
+    is_unheard = finding.spoof_score is None and not finding.details.get("coverage")
+    return finding.state is FindingState.ERROR and is_unheard and bool(codes & UNREADABLE)
+
+
+def _is_unfinished(finding: Finding) -> bool:
+    return is_incomplete(finding) and not is_unreadable(finding)
 
 
 def _strictness(action: Action) -> int:
     return action.strictness
 
 
-def _least_action(finding: Finding, section: Section, *, is_required: bool) -> Action:
-    """Return the least strict action that this finding alone allows.
-
-    Only a required check has to have heard something: another one that does not apply, or that gives no score,
-    asks for nothing.
-    """
-    asked = [_by_score(finding.spoof_score, section)]
-    if is_incomplete(finding):
-        asked.append(Action(section.on_incomplete))
-    elif is_required and finding.state is FindingState.NOT_APPLICABLE:
-        asked.append(Action(section.no_recording))
-    elif is_required and finding.spoof_score is None:
-        asked.append(Action(section.inconclusive))
-    if finding.details.get("is_partial"):
-        asked.append(Action(section.partial))
-    return max(asked, key=_strictness)
+def _strictest(actions: Sequence[Action]) -> Action:
+    return max(actions, key=_strictness)
 
 
-def _by_score(spoof_score: float | None, section: Section) -> Action:
+def _score(heard: Sequence[Finding], section: Section) -> float | None:
+    """Return the score of all checks that gave one. A missing score is missing: it is no 0 and no 0.5."""
+    given = {
+        finding.check: finding.spoof_score
+        for finding in heard
+        if finding.spoof_score is not None and is_probability(finding.spoof_score)
+    }
+    return combined_score(given, section.weights, default=DEFAULT_WEIGHT)
+
+
+def _by_score(score: float | None, section: Section) -> Action:
     """Return the strictest step whose threshold the score reaches."""
     steps = section.thresholds
     reached = Action.ACCEPT
@@ -103,36 +134,35 @@ def _by_score(spoof_score: float | None, section: Section) -> Action:
         (Action.REVIEW, steps.review),
         (Action.REJECT, steps.reject),
     ):
-        if spoof_score is not None and least is not None and spoof_score >= least:
+        if score is not None and least is not None and score >= least:
             reached = action
     return reached
 
 
-def _reasons(heard: Sequence[Finding], *, is_incomplete: bool) -> tuple[Reason, ...]:
-    """Return the findings' reasons, the one about the screening itself first."""
-    own = (Reason(INCOMPLETE),) if is_incomplete else ()
-    return own + tuple(reason for finding in heard for reason in finding.reasons)
+def _doubts(finding: Finding, section: Section, *, is_required: bool) -> Iterator[Action]:
+    """Yield what a finding asks for when it is not a whole answer.
+
+    Only a required check has to have heard something: another one that does not apply, or that gives no score,
+    asks for nothing.
+    """
+    if is_unreadable(finding):
+        yield Action(section.unreadable)
+    elif is_incomplete(finding):
+        yield Action(section.on_incomplete)
+    elif is_required and finding.state is FindingState.NOT_APPLICABLE:
+        yield Action(section.no_recording)
+    elif is_required and finding.spoof_score is None:
+        yield Action(section.inconclusive)
+    if finding.details.get("is_partial"):
+        yield Action(section.partial)
 
 
-def _evidence_sha256(heard: Sequence[Finding], *, policy: Policy, action: str) -> str:
-    """Hash the canonical JSON of everything that the decision rests on."""
-    evidence: dict[str, Any] = {
-        "action": action,
-        "policy": policy.version,
-        "findings": [
-            {
-                "check": finding.check,
-                "version": finding.version,
-                "state": finding.state,
-                # NaN and Infinity are no JSON; as words they are at least hashed as what they were.
-                "spoof_score": finding.spoof_score
-                if is_probability(finding.spoof_score)
-                else str(finding.spoof_score),
-                "reasons": [reason.to_dict() for reason in finding.reasons],
-                "is_partial": bool(finding.details.get("is_partial")),
-            }
-            for finding in heard
-        ],
-    }
-    text = json.dumps(evidence, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _rules_asking(
+    heard: Sequence[Finding], score: float | None, section: Section
+) -> Iterator[tuple[str, Action]]:
+    """Yield the name of each rule that holds, or may hold, and the action that it asks for."""
+    facts = Facts.of(heard, score)
+    for rule in section.rules:
+        truth = facts.truth(rule.when)
+        if truth is not False:
+            yield rule.name, Action(rule.then if truth else rule.unknown)
