@@ -122,6 +122,34 @@ def find_browser() -> str:
     raise StepError("No Chromium could be had. Install Chromium or Google Chrome, then run this again.")
 
 
+def find_nginx() -> str:
+    """Return the path of nginx, Debian's package installed where we may; empty where there is none to be had.
+
+    The tests behind a real proxy then say in the summary that nothing was tested.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    if (found := shutil.which("nginx", path=path)) is None and may_install():
+        with step("Installing nginx for the tests behind a proxy"):
+            try:
+                install_debian("nginx-light")
+            except StepError as error:
+                say(f"   {error}")
+        found = shutil.which("nginx", path=path)
+    return found or ""
+
+
+def may_install() -> bool:
+    """Tell whether this machine's packages are ours to install (root and apt-get)."""
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+def install_debian(package: str) -> None:
+    """Install a package of Debian or Ubuntu, without starting a service that it brings."""
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    run(["apt-get", "-q", "update"], quiet=True, env=env)
+    run(["apt-get", "-q", "install", "-y", "--no-install-recommends", package], quiet=True, env=env)
+
+
 def install_playwright_chromium() -> str | None:
     """Let Playwright fetch its own browser; `None` where its server cannot be reached."""
     fetch = subprocess.run(
@@ -140,11 +168,9 @@ def install_playwright_chromium() -> str | None:
 
 def install_debian_chromium() -> str | None:
     """Install Debian's package where we may (root and apt-get); `None` elsewhere."""
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
+    if not may_install():
         return None
-    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "-q", "update"], quiet=True, env=env)
-    run(["apt-get", "-q", "install", "-y", "--no-install-recommends", "chromium"], quiet=True, env=env)
+    install_debian("chromium")
     return shutil.which("chromium")
 
 
@@ -161,7 +187,11 @@ def test(arguments: argparse.Namespace) -> None:
     """Set everything up, then run every check and every test; all run, also after one has failed."""
     install({"test", "train"})
     bundle()
-    env = os.environ | {"TEST_CHROMIUM": find_browser(), "TEST_SIZE": "full" if arguments.full else "small"}
+    env = os.environ | {
+        "TEST_CHROMIUM": find_browser(),
+        "TEST_NGINX": find_nginx(),
+        "TEST_SIZE": "full" if arguments.full else "small",
+    }
     checks: list[tuple[str, list[str | Path]]] = [
         ("Style (ruff)", [BIN / "ruff", "check", "."]),
         ("Format (ruff)", [BIN / "ruff", "format", "--check", "."]),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flask import Flask, Response, render_template, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from prelisten.catalogue import catalogue, sentence
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
 from prelisten.extension import Prelisten, refusal
+from prelisten.proxy import BehindProxies, read_trusted
 from prelisten.routes.answers import clock_text
 from prelisten.routes.demo import make_demo
 from prelisten.routes.review import make_review
@@ -47,6 +48,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = load_config() if config is None else config
     app = Flask("prelisten", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
+    app.config["TRUSTED_HOSTS"] = config.known_hosts
     app.jinja_env.globals.update(sentence=sentence, clock=clock_text)
     prelisten = Prelisten(app, config)
     if config.demo:
@@ -55,6 +57,10 @@ def create_app(config: Config | None = None) -> Flask:
     app.after_request(_page_headers)
     app.register_error_handler(HTTPException, _error_page)
     app.register_error_handler(PrelistenError, _own_error_page)
+    proxies = BehindProxies(
+        app.wsgi_app, trusted=read_trusted(config.trusted_proxies), prefix=config.path_prefix
+    )
+    app.wsgi_app = proxies  # type: ignore[method-assign]  # As Flask's documentation has it.
     return app
 
 
@@ -69,6 +75,8 @@ def _error_page(error: HTTPException) -> Response | HTTPException:
     """Answer a person with a page; the catalogue's sentence when it has one, else what the error says itself."""
     if error.code is None or error.code < 400:
         return error
+    if isinstance(error, SecurityError):  # Under a foreign name there are no addresses to put on a page.
+        return Response(sentence("error.unknown_host") + "\n", error.code, mimetype="text/plain")
     code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
     retry_after: int | None = getattr(error, "retry_after", None)
     title = _sentence(f"error.{code}.title")

@@ -23,10 +23,16 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"a port is 1 to 65535, not {port}")
-    return port
+    if not (text.isdigit() and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"a port is 1 to 65535, not {text}")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    most = 64
+    if not (text.isdigit() and int(text) <= most):
+        raise argparse.ArgumentTypeError(f"a number of screening processes is 0 (none) to {most}, not {text}")
+    return int(text)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -87,7 +93,7 @@ def _add_server(
     serve = commands.add_parser("serve", parents=[data], help="run the server with its screening processes")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
-    serve.add_argument("--workers", type=int, default=None, help="screening processes (default 1)")
+    serve.add_argument("--workers", type=_workers, default=None, help="screening processes (default 1)")
     serve.set_defaults(run=_serve)
     worker = commands.add_parser("worker", parents=[data], help="run one screening process")
     worker.set_defaults(run=_worker)
@@ -124,9 +130,9 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_upkeep(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
-    from prelisten.commands import audit
+    from prelisten.commands import audit, outbox
 
-    for module in (audit,):
+    for module in (audit, outbox):
         module.add_commands(commands, data)
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from prelisten.errors import ConfigError
+from prelisten.proxy import read_trusted
 
 PREFIX = "PRELISTEN_"
 # Of a burst of small uploads each takes some milliseconds: so many wait a moment for a place, and get one.
@@ -57,6 +58,21 @@ class Config(BaseModel):
     token_ttl_s: int = Field(3600, ge=10, le=86_400, description="How long a sealed hint may be used.")
     origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API, comma-separated; the own one always may."
+    )
+    public_url: str = Field(
+        "",
+        description="Where people reach the site, for example `https://voice.example/check`: for links, its host "
+        "for `trusted_hosts`, and its path for pages that a proxy serves below one.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Reverse proxies whose word about the client counts: their addresses and networks, "
+        "comma-separated, or how many there are where nothing else reaches the port; empty: nobody's.",
+    )
+    trusted_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names under which the site may be asked, comma-separated (`.example.org`: every name below "
+        "it); empty: the host of `public_url`, and without one any.",
     )
     rate_limit: str = Field("60/minute", description="Challenges and seals for each client address.")
     upload_rate_limit: str = Field("600/minute", description="Uploads for each client address.")
@@ -129,6 +145,28 @@ class Config(BaseModel):
         """Make the folder's path absolute once: what reads it may count from another folder than this process."""
         return data.absolute()
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, text: str) -> str:
+        """Refuse what is neither a number nor addresses."""
+        try:
+            read_trusted(text)
+        except ValueError as error:
+            raise ValueError(f"{error}; write for example `127.0.0.1, 10.0.0.0/8`, or `1`") from error
+        return text
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, url: str) -> str:
+        """Take a plain address of a site, without the slash at its end."""
+        parts = urlsplit(url)
+        is_plain = parts.hostname and not (parts.username or parts.query or parts.fragment)
+        if url and not (parts.scheme in ("http", "https") and is_plain):
+            raise ValueError(
+                "expected an address such as https://voice.example or https://voice.example/check"
+            )
+        return url.rstrip("/")
+
     @field_validator("webhook_url")
     @classmethod
     def _address(cls, url: str) -> str:
@@ -180,6 +218,18 @@ class Config(BaseModel):
         return self
 
     @property
+    def path_prefix(self) -> str:
+        """The path below which people reach the site, without a slash at its end; empty at the root."""
+        return urlsplit(self.public_url).path
+
+    @property
+    def known_hosts(self) -> list[str] | None:
+        """The names under which the site may be asked, this machine's own included; `None`: any."""
+        own = urlsplit(self.public_url).hostname
+        hosts = self.trusted_hosts or ((own,) if own else ())
+        return [*hosts, "localhost", "127.0.0.1", "[::1]"] if hosts else None
+
+    @property
     def database_url(self) -> str:
         """The SQLite database inside the data folder, as SQLAlchemy writes it."""
         return f"sqlite:///{self.data / 'prelisten.sqlite3'}"
@@ -202,7 +252,10 @@ def load_config(environ: Mapping[str, str] = os.environ, /, **settings: Any) -> 
     for name, text in environ.items():
         if name.startswith(PREFIX):
             field = name.removeprefix(PREFIX).lower()
-            values[field] = tuple(filter(None, text.split(","))) if field == "origins" else text
+            is_list = (
+                field in Config.model_fields and Config.model_fields[field].annotation == tuple[str, ...]
+            )
+            values[field] = tuple(filter(None, map(str.strip, text.split(",")))) if is_list else text
     values.update({name: value for name, value in settings.items() if value is not None})
     try:
         return Config(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import sys
@@ -20,10 +21,17 @@ from prelisten.wiring import wire
 ADDRESS_FILE = "address"
 READY_TIMEOUT_S = 60.0
 TICK_S = 0.5
+LISTEN_HELP = {
+    errno.EADDRINUSE: "Something is running there already. ",
+    errno.EACCES: "Ports below 1024 are root's; let a reverse proxy listen there. ",
+    errno.EADDRNOTAVAIL: "This machine has no such address. ",
+}
 
 
 def last_address(config: Config) -> str:
-    """Return where `serve` was last started on this data folder."""
+    """Return where people reach the site, else where `serve` was last started on this data folder."""
+    if config.public_url:
+        return config.public_url
     path = config.data / ADDRESS_FILE
     return path.read_text() if path.exists() else "http://127.0.0.1:8000"
 
@@ -55,9 +63,9 @@ def serve(config: Config, host: str, port: int, say: Callable[[str], None] = pri
         web.start()
         if not workers.keep():
             say("Another process runs the screening for this data folder already; none is started here.")
-        if _wait_until_ready(address, ended, web):
+        if _wait_until_ready(host, port, ended, web):
             say(f"Prelisten listens on {address}  (stop it with Ctrl-C)")
-            say(f"Reviewer's link, works once: {address}/review/sign-in?code={code}")
+            say(f"Reviewer's link, works once: {config.public_url or address}/review/sign-in?code={code}")
         while not ended.wait(TICK_S):
             web.keep()
             workers.keep()
@@ -69,26 +77,36 @@ def serve(config: Config, host: str, port: int, say: Callable[[str], None] = pri
 
 def _require_free_port(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(host, port, family)
+    except OSError as error:
+        raise ConfigError(
+            f"--host {host} is no address of this machine. 127.0.0.1 listens to this machine alone (behind a proxy), "
+            f"0.0.0.0 to every network."
+        ) from error
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). "
-                f"Something may be running there already; choose another with --port, or another --host."
+                f"Cannot listen on {host}:{port} ({error.strerror}). {LISTEN_HELP.get(error.errno or 0, '')}"
+                f"Choose another --port, or another --host."
             ) from error
 
 
-def _wait_until_ready(address: str, ended: threading.Event, web: Child) -> bool:
+def _wait_until_ready(host: str, port: int, ended: threading.Event, web: Child) -> bool:
     """Wait until the web process answers; `False` when we were told to end first. Raises when it never does."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    address = f"http://{reached}:{port}"
+    health = urllib.request.Request(f"{address}/prelisten/v1/health", headers={"Host": "localhost"})  # noqa: S310 - our own address
     for _ in range(int(READY_TIMEOUT_S / 0.2)):
         if ended.wait(0.2):
             return False
         if web.running is not None and web.running.poll() is not None:
             raise ConfigError("The web process ended at its start; what it printed above says why.")
         try:
-            with urllib.request.urlopen(f"{address}/prelisten/v1/health", timeout=5):  # noqa: S310 - our own address
+            with urllib.request.urlopen(health, timeout=5):  # noqa: S310 - our own address
                 return True
         except (urllib.error.URLError, OSError):
             continue

@@ -47,6 +47,24 @@ def test_impossible_port_is_refused_by_name(tmp_path):
     assert "a port is 1 to 65535" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--workers", "-1"), "0 (none) to 64, not -1"),
+        (("--workers", "many"), "0 (none) to 64, not many"),
+        (("--port", "http"), "a port is 1 to 65535, not http"),
+        (("--host", "no.such.host.invalid"), "--host no.such.host.invalid is no address of this machine"),
+        (("--host", "192.0.2.1"), "This machine has no such address"),
+    ],
+)
+def test_unfit_option_is_named_in_words_of_its_own(tmp_path, arguments, said):
+    """No message of a library, no traceback: what was given, and what to give."""
+    done = prelisten("serve", "--data", tmp_path, *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_review_link_leads_to_where_the_server_was_started(tmp_path):
     """A new link names the address of the last start, unless another one is given."""
     prelisten("keys", "new", "--data", tmp_path)

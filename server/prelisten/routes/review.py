@@ -11,6 +11,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, redirect, render_template, request, send_file, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from prelisten import audit, outbox
 from prelisten.errors import BadRequestError, NotFoundError
 from prelisten.records import Decision, Finding, Outcome, ReviewCase, Submission
 from prelisten.review.playback import playback_time
@@ -103,7 +104,7 @@ def sign_in() -> BaseResponse:
         COOKIE,
         new_session(services().config.data, reviewer, services().keys),
         max_age=SESSION_TTL_S,
-        path="/review",
+        path=_cookie_path(),
         httponly=True,
         samesite="Strict",
         secure=request.is_secure,
@@ -115,8 +116,13 @@ def sign_out(reviewer: Reviewer) -> BaseResponse:
     """End the session: a copy of its cookie is worth nothing from now on."""
     end_session(services().config.data, request.cookies[COOKIE])
     response = redirect(url_for("review.case_list"), code=303)
-    response.delete_cookie(COOKIE, path="/review")
+    response.delete_cookie(COOKIE, path=_cookie_path())
     return response
+
+
+def _cookie_path() -> str:
+    """Return the pages' own path: what else the host serves never gets the cookie."""
+    return f"{request.script_root}/review"
 
 
 def case_list(reviewer: Reviewer) -> str:
@@ -203,15 +209,19 @@ def resolve(case_id: str, reviewer: Reviewer) -> Any:
             note=request.form.get("note", ""),
         )
         return page, 400
-    _case_file(case_id)
+    submission, at = _case_file(case_id).submission, datetime.now(UTC)
     with services().storage.transaction() as tx:
         is_first = tx.resolve_case(
             case_id,
             outcome=resolution.outcome,
             note=resolution.note,
             reviewer=resolution.reviewer,
-            at=datetime.now(UTC),
+            at=at,
         )
+        if is_first:  # The note and the reviewer's name stay here: they are nobody else's.
+            told = {"case_id": case_id, "outcome": resolution.outcome.value}
+            outbox.put(tx, "case.resolved", submission.id, {**told, "resolved_at": at.isoformat()})
+            audit.append(tx, audit.Kind.REVIEW_OUTCOME, submission.id, told)
     if not is_first:
         page = render_template(
             "review/case.html",
