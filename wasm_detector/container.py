@@ -100,7 +100,8 @@ def _read_wav(head: bytes, size: int) -> Container:
             form = tag, channels, rate, block, bits
             found = replace(found, codec=f"pcm-{tag}-{bits}", sample_rate=rate, channels=channels)
         elif name == b"data":
-            return _with_layout(found, form, offset, max(0, min(length, size - offset)))
+            # A recorder that never came back to its header left 0: players play all that follows.
+            return _with_layout(found, form, offset, max(0, min(length or size, size - offset)))
     return found
 
 

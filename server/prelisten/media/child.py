@@ -16,7 +16,7 @@ import av
 
 from prelisten.media.limits import DecodeLimits
 from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
-from prelisten.media.readers import Reader, UnreadableError, open_reader
+from prelisten.media.readers import Reader, UnreadableError, joined, open_reader
 from prelisten.media.sandbox import (
     close_behind,
     die_with_parent,
@@ -29,6 +29,8 @@ from wasm_detector.streaming import plan_windows
 
 HEAD_BYTES = 1 << 20
 RECORDING = 0  # standard input
+# How much is said at once; a message may hold a second of the highest rate.
+BLOCK_S = 0.9
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +67,7 @@ def decode(descriptor: int, limits: DecodeLimits, isolation: dict[str, bool], ou
     if sum(end - start for start, end in windows) > limits.max_output_samples:
         raise UnreadableError("too_long")
     out.write(pack_json(HEADER, {**describe(container, reader), "isolation": isolation}))
-    for start, samples in reader.blocks(windows):
+    for start, samples in joined(reader.blocks(windows), int(reader.sample_rate * BLOCK_S)):
         out.write(pack_block(start, samples.tobytes()))
     out.write(pack_json(END, ending(reader)))
 
@@ -108,6 +110,7 @@ def describe(container: Container, reader: Reader) -> dict[str, Any]:
         "encoder": None if container.encoder is None else container.encoder[:200],
         "tags": [tag[:100] for tag in container.tags[:16]],
         "has_c2pa": container.has_c2pa,
+        "other_tracks": reader.other_tracks,
     }
 
 
@@ -117,6 +120,7 @@ def ending(reader: Reader) -> dict[str, Any]:
         "end_frame": reader.end_frame,
         "is_longer": reader.is_longer,
         "damaged": reader.damaged,
+        "cancelled": reader.cancelled,
         "exact": reader.exact,
     }
 

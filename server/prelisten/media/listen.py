@@ -49,6 +49,8 @@ MAX_STDERR_BYTES = 8_000
 TICK_S = 0.1
 # A header may promise a little more than the encoder wrote (padding, rounding).
 TRUNCATION_TOLERANCE_S = 0.25
+# Seconds in which the channels cancel each other; less than one happens in any stereo recording.
+CANCELLED_S = 1.0
 # What the environment passes on: where the libraries are, never a secret.
 PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL")
 
@@ -76,6 +78,7 @@ class Facts(_Said):
     encoder: ShortText | None
     tags: list[ShortText] = Field(max_length=16)
     has_c2pa: bool
+    other_tracks: int = Field(0, ge=0)
     isolation: dict[ShortText, bool]
 
 
@@ -85,6 +88,7 @@ class Ending(_Said):
     end_frame: Annotated[int, Field(ge=0)] | None = None
     is_longer: bool = False
     damaged: Annotated[int, Field(ge=0)] = 0
+    cancelled: Annotated[int, Field(ge=0)] = 0
     exact: Annotated[dict[ShortText, int], Field(max_length=16)] = {}
 
 
@@ -149,6 +153,8 @@ class Recording:
                     yield start, samples
                 elif kind == END:
                     self.ending = _parse(Ending, payload)
+                    if self.ending.damaged and not self.n_samples:
+                        raise media_error("damaged")
                     return
                 else:
                     raise media_error(_code_of(payload) if kind == FAILURE else "decoder_failed")
@@ -181,6 +187,10 @@ class Recording:
             notes.append(Reason("LENGTH_MISSTATED"))
         if ending.damaged:
             notes.append(Reason("DAMAGED", params={"places": ending.damaged}))
+        if (cancelled_s := ending.cancelled / self.sample_rate) >= CANCELLED_S:
+            notes.append(Reason("CHANNELS_CANCEL", params={"seconds": round(cancelled_s, 1)}))
+        if self.facts.other_tracks:
+            notes.append(Reason("OTHER_TRACKS", params={"tracks": self.facts.other_tracks}))
         if self.cut_short:
             notes.append(Reason("DECODE_LIMIT", params={"code": self.cut_short}))
         return tuple(notes)

@@ -7,7 +7,10 @@ import pytest
 from prelisten.catalogue import catalogue
 from prelisten.media.failures import FAILURES, media_error
 
-NOTES = ("TRUNCATED", "LENGTH_MISSTATED", "DAMAGED", "DECODE_LIMIT", "HINT_MISMATCH", "SCREENING_INCOMPLETE")
+NOTES = (
+    *("TRUNCATED", "LENGTH_MISSTATED", "DAMAGED", "DECODE_LIMIT", "CHANNELS_CANCEL", "OTHER_TRACKS"),
+    *("HINT_MISMATCH", "SCREENING_INCOMPLETE"),
+)
 
 
 @pytest.mark.parametrize("code", [*(code.upper() for code in FAILURES), *NOTES])

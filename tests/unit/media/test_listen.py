@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import soundfile
 
 from prelisten.config import load_config
 from prelisten.media.listen import listen
+from tests.poison.oggs import hours_of_lost_frames
 from tests.recordings import FORMATS, speech_like, wav_bytes
 
 RATE = 16_000
@@ -95,35 +95,9 @@ def test_wav_has_exact_sums_and_others_have_none(tmp_path: Path) -> None:
     assert other.exact == {}
 
 
-def crc(content: bytes) -> int:
-    """Return the checksum of an Ogg page (RFC 3533): CRC-32 with the polynomial 0x04c11db7, not reflected."""
-    register = 0
-    for byte in content:
-        register ^= byte << 24
-        for _ in range(8):
-            register = (register << 1 ^ (0x04C11DB7 if register & 0x80000000 else 0)) & 0xFFFFFFFF
-    return register
-
-
-def ogg_page(packets: list[bytes], granule: int, number: int, flags: int) -> bytes:
-    lengths = bytes(map(len, packets))
-    page = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, 1, number, 0, len(lengths))
-    page += lengths + b"".join(packets)
-    return page[:22] + struct.pack("<I", crc(page)) + page[26:]
-
-
-def ten_hours_of_nothing() -> bytes:
-    """Return 10 h of Opus in under a megabyte: packets of two bytes, six lost frames of 20 ms each."""
-    head = b"OpusHead" + struct.pack("<BBHIhB", 1, 1, 312, 48_000, 0, 0)
-    pages = [ogg_page([head], 0, 0, 2), ogg_page([b"OpusTags" + struct.pack("<II", 0, 0)], 0, 1, 0)]
-    for number in range(1176):
-        pages.append(ogg_page([b"\x0b\x06"] * 255, (number + 1) * 255 * 5760, number + 2, 0))
-    return b"".join(pages)
-
-
 def test_ten_hours_in_a_megabyte_cost_two_minutes_of_decoding(tmp_path: Path) -> None:
     """The windows are reached without decoding what lies between; nothing is claimed about the rest."""
-    content = ten_hours_of_nothing()
+    content = hours_of_lost_frames(10)
     blocks, recording = heard(write(tmp_path, content))
     assert len(content) < 1_000_000
     assert recording.total_s == pytest.approx(36_000, abs=20)

@@ -114,3 +114,11 @@ def test_damaged_headers_never_raise(name, at, bytes_, length):
     file = bytearray(FILES[name][:length])
     file[at : at + len(bytes_)] = bytes_
     assert isinstance(identify(bytes(file), len(FILES[name])), Container)
+
+
+def test_a_wav_that_states_no_length_goes_on_to_its_end():
+    """A recorder that was cut off leaves 0 in its header; players play all that follows."""
+    file = bytearray(FILES["wav"])
+    file[40:44] = bytes(4)
+    assert identify(bytes(file), len(file)).wav.n_frames == VOICE.size
+    assert identify(bytes(file[:44]), 44).wav.n_frames == 0

@@ -1,31 +1,20 @@
-"""Samples from an open file, format by format. Runs in the child only.
-
-Every reader states rate, channels and length before it decodes anything, and then gives mono float32 blocks at
-the recording's own rate, inside the asked windows only. Mono is the mean of the channels.
-"""
+"""Everything but plain WAV and FLAC, by PyAV with its own FFmpeg."""
 
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 import av
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from prelisten.media.readers.reader import Block, Check, Mono, Reading, UnreadableError, Windows, clip
 from wasm_detector.container import Container
-from wasm_detector.wav import ExactSums, WavLayout, decode_frames
 
-Mono = NDArray[np.float32]
-Block = tuple[int, Mono]
-Windows = Sequence[tuple[int, int]]
-
-BLOCK_S = 1.0
 # What ffmpeg may recognise. An HLS playlist or a concat list would open other files and addresses.
 FORMATS = "wav,w64,mp3,flac,ogg,mov,matroska,aac,aiff,caf"
 # Nothing but the file at hand: PyAV reads it through our own object, so no protocol is needed at all.
@@ -38,14 +27,6 @@ DECODER_FAMILIES = ("pcm_", "adpcm_")
 SEEK_GAP_S, PREROLL_S = 10.0, 2.0
 # A header may promise a little less than there is (padding, rounding); past this a part was hidden.
 LENGTH_MARGIN_S = 1.0
-# Programs that write WAV into a pipe put a size from here on into its header, or 0.
-STREAMED_WAV_BYTES = 0x7FFF0000
-# The usual block of a FLAC encoder: a damaged one costs no more than itself.
-FLAC_STEP = 4096
-# What may follow the last block (tags of other programs); libFLAC reads ahead by 8 kB at most.
-FLAC_REST_BYTES = 16_384
-# Beyond this a length in a FLAC header is not meant.
-MAX_STATED_FRAMES = 2**36 - 1
 # The frame count of an MP3; without it a length is only guessed from the first frame's bit rate.
 XING_MARKS = (b"Xing", b"Info")
 # A file may be damaged here and there; one that is damaged everywhere must not cost the whole clock.
@@ -54,159 +35,8 @@ MAX_DAMAGED = 10_000
 MAX_SCANNED_PACKETS = 3_000_000
 
 
-class UnreadableError(Exception):
-    """The file cannot be read; `code` is one of `failures.FAILURES`."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class Reader(Protocol):
-    """An opened recording.
-
-    `n_frames` is its length as far as it is known beforehand, `claimed_s` what the header says. After
-    `blocks`: `end_frame` is where the recording ended when that was inside a window (else `None`),
-    `is_longer` whether it goes on well beyond its stated length, `damaged` how many packets could not be
-    decoded, `exact` the integer sums of the PCM where this code read the PCM itself.
-    """
-
-    sample_rate: float
-    channels: int
-    codec: str
-    n_frames: int | None
-    claimed_s: float | None
-    damaged: int
-    end_frame: int | None
-    is_longer: bool
-    exact: dict[str, int]
-
-    def blocks(self, windows: Windows) -> Iterator[Block]:
-        """Yield (first frame, samples) inside the windows, in order."""
-
-
-Check = Callable[[float, int], None]
-
-
-def open_reader(descriptor: int, container: Container, check: Check) -> Reader:
-    """Return the reader for what the bytes are. `check` gets rate and channels before anything is decoded.
-
-    Raises `UnreadableError`.
-    """
-    if container.format == "wav" and container.sample_rate is not None:
-        check(container.sample_rate, container.channels or 0)
-    if container.wav is not None:
-        return WavReader(descriptor, container.wav)
-    if container.format == "flac" and (reader := FlacReader.try_open(descriptor, check)):
-        return reader
-    return AvReader(descriptor, container, check)
-
-
-class _Reading:
-    """What every reader counts."""
-
-    def __init__(self) -> None:
-        self.damaged = 0
-        self.end_frame: int | None = None
-        self.is_longer = False
-        self.exact: dict[str, int] = {}
-
-
-class WavReader(_Reading):
-    """Plain PCM, by the same code as in the browser; reads exactly the bytes of the windows."""
-
-    def __init__(self, descriptor: int, layout: WavLayout) -> None:
-        super().__init__()
-        self.sample_rate = float(layout.sample_rate)
-        self.channels = layout.channels
-        self.codec = layout.sample_format
-        self.n_frames: int | None = layout.n_frames
-        self._descriptor = descriptor
-        self._layout = layout
-        self.claimed_s = self._claimed_s()
-
-    def _claimed_s(self) -> float | None:
-        """Return the length that the data chunk's size states; a recorder that was streaming states none."""
-        (size,) = struct.unpack("<I", os.pread(self._descriptor, 4, self._layout.data_offset - 4))
-        is_stated = 0 < size < STREAMED_WAV_BYTES
-        return size // self._layout.frame_bytes / self.sample_rate if is_stated else None
-
-    def blocks(self, windows: Windows) -> Iterator[Block]:
-        """Yield (first frame, samples) inside the windows, in order."""
-        step = max(1, int(self.sample_rate * BLOCK_S))
-        sums = ExactSums()
-        for first, asked in windows:
-            last = min(asked, self._layout.n_frames)
-            if last < asked:
-                self.end_frame = last
-            for start in range(first, last, step):
-                mono, of_block = self._read(start, min(step, last - start))
-                sums = sums + of_block
-                yield start, mono
-        self.exact = sums.to_dict()
-
-    def _read(self, start: int, n_frames: int) -> tuple[Mono, ExactSums]:
-        size = self._layout.frame_bytes
-        raw = os.pread(self._descriptor, n_frames * size, self._layout.data_offset + start * size)
-        return decode_frames(raw, self._layout)
-
-
-class FlacReader(_Reading):
-    """FLAC by libsndfile."""
-
-    def __init__(self, descriptor: int, sound: soundfile.SoundFile) -> None:
-        super().__init__()
-        self.sample_rate = float(sound.samplerate)
-        self.channels = sound.channels
-        self.codec = "flac"
-        self.n_frames: int | None = sound.frames
-        self.claimed_s = sound.frames / self.sample_rate
-        self._sound = sound
-        self._descriptor = descriptor
-
-    @classmethod
-    def try_open(cls, descriptor: int, check: Check) -> FlacReader | None:
-        """Return a reader, or `None` where libsndfile cannot open it or the length is not stated."""
-        try:
-            sound = soundfile.SoundFile(descriptor, closefd=False)
-        except soundfile.LibsndfileError:
-            return None
-        if sound.format != "FLAC" or not 0 < sound.frames < MAX_STATED_FRAMES:
-            return None
-        check(sound.samplerate, sound.channels)
-        return cls(descriptor, sound)
-
-    def blocks(self, windows: Windows) -> Iterator[Block]:
-        """Yield (first frame, samples) inside the windows, in order; a damaged frame ends the recording."""
-        for first, last in windows:
-            for start in range(first, last, FLAC_STEP):
-                wanted = min(FLAC_STEP, last - start)
-                samples = self._read(start, wanted)
-                if samples.size:
-                    yield start, samples
-                if samples.size < wanted:
-                    self.end_frame = start + samples.size
-                    self.is_longer = self._has_bytes_left()
-                    return
-        self.is_longer = self._sound.tell() == self._sound.frames and self._has_bytes_left()
-
-    def _has_bytes_left(self) -> bool:
-        """Return whether much follows the stated end: libsndfile believes the header, players play it all."""
-        left = os.fstat(self._descriptor).st_size - os.lseek(self._descriptor, 0, os.SEEK_CUR)
-        return not self.damaged and left > FLAC_REST_BYTES
-
-    def _read(self, start: int, n_frames: int) -> Mono:
-        try:
-            if self._sound.tell() != start:
-                self._sound.seek(start)
-            return mix(self._sound.read(n_frames, dtype="float32", always_2d=True).T)
-        except soundfile.LibsndfileError:
-            self.damaged += 1
-            return np.zeros(0, dtype=np.float32)
-
-
-class AvReader(_Reading):
-    """Everything else, by PyAV with its own FFmpeg."""
+class AvReader(Reading):
+    """The first sound track that may be decoded; browsers play the same one."""
 
     def __init__(self, descriptor: int, container: Container, check: Check) -> None:
         super().__init__()
@@ -215,8 +45,6 @@ class AvReader(_Reading):
         self._is_mp4 = container.format == "mp4"
         self._open()
         context = self._stream.codec_context
-        if not is_allowed(context.codec.name):
-            raise UnreadableError("codec_not_supported")
         check(context.sample_rate, self._stream.channels)
         self.codec = str(context.codec.name)
         length_s = self._scan()
@@ -256,7 +84,11 @@ class AvReader(_Reading):
         streams = self._input.streams.audio
         if not streams:
             raise UnreadableError("no_sound_track" if self._input.streams.video else "not_audio")
-        self._stream: Any = streams[0]
+        readable = [stream for stream in streams if is_allowed(stream)]
+        if not readable:
+            raise UnreadableError("codec_not_supported")
+        self.other_tracks = len(readable) - 1
+        self._stream: Any = readable[0]
         self._context = decoder_of(self._stream)
 
     def _unreadable(self) -> UnreadableError:
@@ -305,7 +137,7 @@ class AvReader(_Reading):
                 self.damaged += frame is not None
                 self.end_frame = position
                 return
-            samples, frames = self._without_padding(mono_of(frame), position, frames)
+            samples, frames = self._without_padding(self._mono(frame), position, frames)
             self._longest = max(self._longest, samples.size)
             yield from clip(position, samples, remaining)
             position += samples.size
@@ -321,6 +153,9 @@ class AvReader(_Reading):
                 position = position if frame is None else self._position(frame)
                 frames = frames if frame is None else chain([frame], frames)
         self.is_longer = self._goes_on(frames, position)
+
+    def _mono(self, frame: Any) -> Mono:
+        return self.mixed(channels_of(frame))
 
     def _without_padding(
         self, samples: Mono, position: int, frames: Iterator[Any]
@@ -358,7 +193,9 @@ class AvReader(_Reading):
 
     def _goes_on(self, frames: Iterator[Any], position: int) -> bool:
         """Return whether much more than the stated length can be decoded: the header hides a part."""
-        if self.n_frames is None or position < self.n_frames:
+        if self.n_frames is None:
+            return next(frames, None) is not None
+        if position < self.n_frames:
             return False
         margin = self.n_frames + int(LENGTH_MARGIN_S * self.sample_rate)
         for frame in frames:
@@ -387,9 +224,11 @@ class UnnamedFile:
         return self._file.tell()
 
 
-def is_allowed(decoder: str) -> bool:
-    """Return whether this decoder may run on strangers' bytes."""
-    return decoder in DECODERS or decoder.startswith(DECODER_FAMILIES)
+def is_allowed(stream: Any) -> bool:
+    """Return whether a track's decoder is known, and may run on strangers' bytes."""
+    context = stream.codec_context
+    name = "" if context is None else context.codec.name
+    return name in DECODERS or name.startswith(DECODER_FAMILIES)
 
 
 def decoder_of(stream: Any) -> Any:
@@ -410,29 +249,13 @@ def decoder_of(stream: Any) -> Any:
     return context
 
 
-def mono_of(frame: Any) -> Mono:
-    """Return a frame as mono float32, full scale 1.0; integers are divided by their negative full scale."""
-    samples = frame.to_ndarray()
+def channels_of(frame: Any) -> NDArray[Any]:
+    """Return a frame as float, shape=(channels, n); integers are divided by their negative full scale."""
+    samples: NDArray[Any] = frame.to_ndarray()
     n_channels = len(frame.layout.channels)
     by_channel = samples if frame.format.is_planar else samples.reshape(-1, n_channels).T
     if samples.dtype == np.uint8:
-        return mix((by_channel.astype(np.float32) - 128.0) / 128.0)
+        return np.asarray((by_channel.astype(np.float32) - 128.0) / 128.0)
     if np.issubdtype(samples.dtype, np.integer):
-        return mix(by_channel.astype(np.float64) / -float(np.iinfo(samples.dtype).min))
-    return mix(by_channel)
-
-
-def mix(by_channel: NDArray[Any]) -> Mono:
-    """Return the mean of the channels, shape=(channels, n) -> (n,), as contiguous float32."""
-    with np.errstate(invalid="ignore", over="ignore"):  # Float files may hold NaN, Inf and 1e38.
-        return np.ascontiguousarray(by_channel.mean(axis=0), dtype=np.float32)
-
-
-def clip(position: int, samples: Mono, windows: Iterable[tuple[int, int]]) -> Iterator[Block]:
-    """Yield the parts of `samples`, which start at frame `position`, that lie inside the windows."""
-    for first, last in windows:
-        start, end = max(first, position), min(last, position + samples.size)
-        if start < end:
-            yield start, samples[start - position : end - position]
-        if last > position + samples.size:
-            return
+        return np.asarray(by_channel.astype(np.float64) / -float(np.iinfo(samples.dtype).min))
+    return by_channel
