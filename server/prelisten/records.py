@@ -182,6 +182,7 @@ class Submission:
     sid: str | None = None
     recording_removed_at: datetime | None = None
     erased_at: datetime | None = None
+    context: Context = Context.FEED
 
 
 @dataclass(frozen=True, slots=True)

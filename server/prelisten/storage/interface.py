@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +111,21 @@ class Transaction(Protocol):
     def decision(self, submission_id: str) -> Decision | None:
         """Return the last decision, or `None` while there is none."""
 
+    def keep_policy(self, version: str, text: str, *, at: datetime) -> None:
+        """Store what a policy's version says, when it is used for the first time."""
+
+    def policy_text(self, version: str) -> str | None:
+        """Return what a policy's version says, or `None` when it was never stored."""
+
+    def add_shadow_decision(self, submission_id: str, decision: Decision) -> None:
+        """Store what a policy that is being tried would have decided."""
+
+    def shadow_decisions(self, submission_id: str) -> tuple[Decision, ...]:
+        """Return what policies that are being tried would have decided, in the order of their versions."""
+
+    def decided(self) -> Iterator[tuple[Submission, Decision]]:
+        """Yield every submission that has a decision, in the order in which they were decided, a few at a time."""
+
     def set_evidence(self, submission_id: str, evidence: Evidence) -> None:
         """Store what was scored."""
 
@@ -131,6 +146,9 @@ class Transaction(Protocol):
 
     def count_cases(self, *, is_open: bool) -> int:
         """Return how many cases are open, or resolved."""
+
+    def count_cases_since(self, at: datetime) -> int:
+        """Return how many cases were opened at that time or later."""
 
     def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:
         """Store a reviewer's word. Return `False` when the case is unknown or was resolved before."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from prelisten.records import (
     Action,
+    Context,
     Decision,
     Finding,
     FindingState,
@@ -65,6 +66,7 @@ def submission_from_row(row: Row) -> Submission:
         **{
             **row,
             "state": SubmissionState(row["state"]),
+            "context": Context(row["context"]),
             "hint_check": hint_check_from_json(row["hint_check"]),
         }
     )
@@ -111,6 +113,9 @@ def decision_to_row(submission_id: str, decision: Decision) -> dict[str, Any]:
         "policy_version": decision.policy_version,
         "evidence_sha256": decision.evidence_sha256,
         "decided_at": decision.decided_at,
+        "spoof_score": decision.spoof_score,
+        "context": decision.context,
+        "is_over_budget": decision.is_over_budget,
     }
 
 
@@ -122,6 +127,9 @@ def decision_from_row(row: Row) -> Decision:
         policy_version=row["policy_version"],
         evidence_sha256=row["evidence_sha256"],
         decided_at=row["decided_at"],
+        spoof_score=row["spoof_score"],
+        context=Context(row["context"]),
+        is_over_budget=row["is_over_budget"],
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
+    Table,
     create_engine,
     event,
     func,
@@ -123,7 +124,7 @@ class SqlTransaction:
             "submission_id": submission_id,
             "expires_at": expires_at,
         }
-        if self._insert_once(values):
+        if self._insert_once(tables.spent_tokens, values):
             return None
         spent = self._first(select(tables.spent_tokens).where(tables.spent_tokens.c.cid == cid))
         # The key speaks when there is one; else the session does, and none on both sides is the same.
@@ -132,10 +133,10 @@ class SqlTransaction:
             raise TokenSpent(cid)
         return str(spent["submission_id"])
 
-    def _insert_once(self, values: Mapping[str, Any]) -> bool:
+    def _insert_once(self, table: Table, values: Mapping[str, Any]) -> bool:
         on_sqlite = self.connection.dialect.name == "sqlite"
         insert_into = sqlite_insert if on_sqlite else postgresql_insert
-        statement = insert_into(tables.spent_tokens).values(values).on_conflict_do_nothing()
+        statement = insert_into(table).values(values).on_conflict_do_nothing()
         return self.connection.execute(statement).rowcount == 1
 
     def add_findings(self, submission_id: str, findings: tuple[Finding, ...]) -> None:
@@ -166,6 +167,40 @@ class SqlTransaction:
         """Return the last decision, or `None`."""
         row = self._first(select(tables.decisions).where(tables.decisions.c.submission_id == submission_id))
         return None if row is None else rows.decision_from_row(row)
+
+    def keep_policy(self, version: str, text: str, *, at: datetime) -> None:
+        """Store what a policy's version says, when it is used for the first time."""
+        self._insert_once(tables.policies, {"version": version, "text": text, "first_used_at": at})
+
+    def policy_text(self, version: str) -> str | None:
+        """Return what a policy's version says, or `None` when it was never stored."""
+        row = self._first(select(tables.policies.c.text).where(tables.policies.c.version == version))
+        return None if row is None else str(row["text"])
+
+    def add_shadow_decision(self, submission_id: str, decision: Decision) -> None:
+        """Store what a policy that is being tried would have decided."""
+        values = rows.decision_to_row(submission_id, decision)
+        self.connection.execute(insert(tables.shadow_decisions).values(values))
+
+    def shadow_decisions(self, submission_id: str) -> tuple[Decision, ...]:
+        """Return what policies that are being tried would have decided, in the order of their versions."""
+        table = tables.shadow_decisions.c
+        statement = select(tables.shadow_decisions).where(table.submission_id == submission_id)
+        found = self.connection.execute(statement.order_by(table.policy_version)).mappings()
+        return tuple(rows.decision_from_row(dict(row)) for row in found)
+
+    def decided(self) -> Iterator[tuple[Submission, Decision]]:
+        """Yield every submission that has a decision, in the order in which they were decided, a few at a time."""
+        made = tables.decisions.c
+        statement = (
+            select(tables.decisions)
+            .order_by(made.decided_at, made.submission_id)
+            .execution_options(yield_per=200)
+        )
+        for row in self.connection.execute(statement).mappings():
+            submission = self.submission(row["submission_id"])
+            if submission is not None:
+                yield submission, rows.decision_from_row(dict(row))
 
     def set_evidence(self, submission_id: str, evidence: Evidence) -> None:
         """Store what was scored."""
@@ -206,6 +241,11 @@ class SqlTransaction:
         """Return how many cases are open, or resolved."""
         outcome = tables.cases.c.outcome
         statement = select(func.count()).where(outcome.is_(None) if is_open else outcome.is_not(None))
+        return int(self.connection.execute(statement).scalar_one())
+
+    def count_cases_since(self, at: datetime) -> int:
+        """Return how many cases were opened at that time or later."""
+        statement = select(func.count()).where(tables.cases.c.opened_at >= at)
         return int(self.connection.execute(statement).scalar_one())
 
     def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:

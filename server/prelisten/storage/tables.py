@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from prelisten.times import UtcDateTime
@@ -43,6 +44,7 @@ submissions = Table(
     Column("state", String(16), nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("hint_check", JSON, nullable=False),
+    Column("context", String(8), nullable=False, server_default="feed"),
     # Keyed digest of the host page's session: finds what a person sent without saying who it was.
     Column("sid", String(64), index=True),
     Column("recording_removed_at", UtcDateTime),
@@ -99,6 +101,9 @@ decisions = Table(
     Column("policy_version", String(100), nullable=False),
     Column("evidence_sha256", String(64), nullable=False),
     Column("decided_at", UtcDateTime, nullable=False),
+    Column("spoof_score", Float),
+    Column("context", String(8), nullable=False, server_default="feed"),
+    Column("is_over_budget", Boolean, nullable=False, server_default=false()),
 )
 
 cases = Table(
@@ -112,6 +117,7 @@ cases = Table(
     Column("reviewer", String(100)),
     Column("resolved_at", UtcDateTime),
     Index(None, "outcome", "opened_at"),
+    Index(None, "opened_at"),
 )
 
 outbox = Table(
@@ -171,4 +177,28 @@ counters = Table(
     # `name="value"` pairs as Prometheus writes them, in the order of their names.
     Column("labels", String(200), primary_key=True),
     Column("value", Float, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("version", String(100), primary_key=True),
+    # What the version says, so that its decisions can be made again after the file has changed.
+    Column("text", Text, nullable=False),
+    Column("first_used_at", UtcDateTime, nullable=False),
+)
+
+# What a policy that is being tried would have decided. Nothing acts on it.
+shadow_decisions = Table(
+    "shadow_decisions",
+    metadata,
+    Column("submission_id", ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("policy_version", String(100), primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("reasons", JSON, nullable=False),
+    Column("evidence_sha256", String(64), nullable=False),
+    Column("decided_at", UtcDateTime, nullable=False),
+    Column("spoof_score", Float),
+    Column("context", String(8), nullable=False),
+    Column("is_over_budget", Boolean, nullable=False),
 )

@@ -49,7 +49,56 @@ POSTGRESQL = (
 
 
 def upgrade() -> None:
-    """Make the audit table, which the database itself keeps from being changed."""
+    """Make the audit table, which the database itself keeps from being changed, and what a replay needs."""
+    _make_audit()
+    _make_policies()
+
+
+def downgrade() -> None:
+    """Drop everything that this migration made; SQLite drops a table's triggers with it."""
+    for table in ("shadow_decisions", "policies", "audit"):
+        op.drop_table(table)
+    op.drop_index("ix_cases_opened_at", "cases")
+    for column in ("is_over_budget", "context", "spoof_score"):
+        op.drop_column("decisions", column)
+    op.drop_column("submissions", "context")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION audit_refuse(); DROP FUNCTION audit_next();")
+
+
+def _make_policies() -> None:
+    """Decisions made before have no stored policy; they were all made for the one context that there was."""
+    op.add_column("submissions", sa.Column("context", sa.String(8), nullable=False, server_default="feed"))
+    op.add_column("decisions", sa.Column("spoof_score", sa.Float))
+    op.add_column("decisions", sa.Column("context", sa.String(8), nullable=False, server_default="feed"))
+    op.add_column(
+        "decisions", sa.Column("is_over_budget", sa.Boolean, nullable=False, server_default=sa.false())
+    )
+    op.create_index("ix_cases_opened_at", "cases", ["opened_at"])
+    op.create_table(
+        "policies",
+        sa.Column("version", sa.String(100), nullable=False),
+        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name="pk_policies"),
+    )
+    submission = sa.ForeignKey("submissions.id", name="fk_shadow_decisions_submission_id", ondelete="CASCADE")
+    op.create_table(
+        "shadow_decisions",
+        sa.Column("submission_id", sa.String(32), submission, nullable=False),
+        sa.Column("policy_version", sa.String(100), nullable=False),
+        sa.Column("action", sa.String(16), nullable=False),
+        sa.Column("reasons", sa.JSON, nullable=False),
+        sa.Column("evidence_sha256", sa.String(64), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("spoof_score", sa.Float),
+        sa.Column("context", sa.String(8), nullable=False),
+        sa.Column("is_over_budget", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("submission_id", "policy_version", name="pk_shadow_decisions"),
+    )
+
+
+def _make_audit() -> None:
     op.create_table(
         "audit",
         sa.Column("seq", sa.Integer, nullable=False, autoincrement=False),
@@ -63,10 +112,3 @@ def upgrade() -> None:
     )
     for statement in SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRESQL:
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Drop everything that this migration made; SQLite drops a table's triggers with it."""
-    op.drop_table("audit")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("DROP FUNCTION audit_refuse(); DROP FUNCTION audit_next();")
