@@ -14,7 +14,7 @@ from prelisten.engine.interface import Lease
 from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services, receive, screen_submission
 from prelisten.policy import load_policy
-from prelisten.records import Decision, Submission, Upload
+from prelisten.records import Context, Decision, Submission, Upload
 from prelisten.storage.blobs import Blobs
 from prelisten.storage.sql import open_storage
 
@@ -43,6 +43,7 @@ def quarantined(services: Services, content: bytes, **fields: Any) -> Upload:
     path.write_bytes(content)
     known = {"file_name": "voice.wav", "media_type": "audio/wav", "action": "voice-upload"}
     sha256 = hashlib.sha256(content).hexdigest()
+    fields = fields | {"context": Context(fields.get("context", "feed"))}
     return Upload(path=str(path), sha256=sha256, size_bytes=len(content), **(known | fields))
 
 

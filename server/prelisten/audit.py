@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from sqlalchemy import (
     Column,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -63,6 +64,7 @@ entries = Table(
     Column("body", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("sha256", String(64), nullable=False),
+    Index("ix_audit_kind_seq", "kind", "seq"),
 )
 
 
@@ -205,6 +207,13 @@ def read_entries(connection: Connection) -> Iterator[Entry]:
     found = connection.execution_options(yield_per=500).execute(select(*columns).order_by(entries.c.seq))
     for seq, *texts in found:
         yield Entry(seq, *map(_as_text, texts))
+
+
+def last_of_kind(tx: HasConnection, kind: str) -> Entry | None:
+    """Return the latest entry of a kind, or `None`."""
+    statement = select(entries).where(entries.c.kind == kind).order_by(entries.c.seq.desc()).limit(1)
+    row = tx.connection.execute(statement).first()
+    return None if row is None else Entry(*row)
 
 
 def verify(found: Iterable[Entry], *, heads: Sequence[Head] = ()) -> Verification:

@@ -24,6 +24,7 @@ from prelisten.errors import ConfigError
 from prelisten.proxy import read_trusted
 
 PREFIX = "PRELISTEN_"
+MIN_TOKEN_CHARACTERS = 16
 # Of a burst of small uploads each takes some milliseconds: so many wait a moment for a place, and get one.
 MAX_WAITING_FOR_PLACE = 16
 # A stream of events holds a thread for as long as its page is open; past these, pages ask again and again.
@@ -54,6 +55,9 @@ class Config(BaseModel):
         512_000_000, ge=256_000_000, description="Address space of the decoding child process."
     )
     policy: Path | None = Field(None, description="Policy file (YAML); empty: the built-in policy.")
+    shadow_policy: Path | None = Field(
+        None, description="Policy file that is tried beside it: its decisions are stored and not acted on."
+    )
     challenge_ttl_s: int = Field(900, ge=10, le=86_400, description="How long a challenge may be sealed.")
     token_ttl_s: int = Field(3600, ge=10, le=86_400, description="How long a sealed hint may be used.")
     origins: tuple[str, ...] = Field(
@@ -78,6 +82,19 @@ class Config(BaseModel):
     upload_rate_limit: str = Field("600/minute", description="Uploads for each client address.")
     busy_upload_rate_limit: str = Field(
         "20/minute", description="The same while the queue is more than half full: nobody fills it alone."
+    )
+    metrics_token: str = Field(
+        "",
+        description="Token for `GET metrics`, of at least 16 characters; empty: only this machine's loopback may ask.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="How the log is written: for people, or a JSON object on each line."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged; `debug` adds health checks and static files."
+    )
+    log_addresses: bool = Field(
+        False, description="Log addresses of clients in clear, instead of a keyed digest that changes every day."
     )
     api_rate_limit: str = Field("600/minute", description="Requests for each API key.")
     api_uploads_per_day: int = Field(
@@ -144,6 +161,14 @@ class Config(BaseModel):
     def _absolute(cls, data: Path) -> Path:
         """Make the folder's path absolute once: what reads it may count from another folder than this process."""
         return data.absolute()
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long_token(cls, token: str) -> str:
+        """Refuse what could be guessed."""
+        if token and len(token) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(f"has {len(token)} characters; {MIN_TOKEN_CHARACTERS} random ones are the least")
+        return token
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -9,29 +9,41 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prelisten import outbox
+from prelisten import audit, outbox
 from prelisten.checks import CHECKS, Heard, hear
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
 from prelisten.checks.heard import not_heard
+from prelisten.checks.recompute import NAME as RECOMPUTE
 from prelisten.config import Config
+from prelisten.decisions import (
+    keep_decision,
+    keep_shadow_decision,
+    make_decision,
+    received_entry,
+    storable,
+)
 from prelisten.engine.interface import Engine, Lease, LeaseLost
 from prelisten.errors import MediaError, NotFoundError, StorageError
 from prelisten.hints import verify
 from prelisten.hints.seal import session_digest
 from prelisten.hints.verify import hint_check as hint_check_of
 from prelisten.keys import Keys
+from prelisten.logs import logger
 from prelisten.media.listen import Recording, listen
-from prelisten.policy import Policy, decide
+from prelisten.meter import Meter
+from prelisten.policy import Policy
 from prelisten.records import (
     Action,
+    Context,
     Decision,
     Finding,
+    FindingState,
     HintCheck,
     Recomputed,
     ReviewCase,
@@ -42,14 +54,22 @@ from prelisten.records import (
 )
 from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
 from prelisten.storage.interface import Storage, TokenSpent, Transaction
+from wasm_detector import VERSION
+
+log = logger(__name__)
 
 DECIDED_EVENT = "submission.decided"
 POLL_FIRST_S, POLL_LONGEST_S = 0.02, 0.2
+# What is known of a recording that has had its attempts: the check began, and never ended.
+NOT_SCREENED = Finding(RECOMPUTE, VERSION, FindingState.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the main path works with; `app.wire` makes it. `detectors` holds the accepted (id, sha256)."""
+    """What the main path works with; `app.wire` makes it. `detectors` holds the accepted (id, sha256).
+
+    `shadow` is a policy that is being tried: its decisions are stored, and nothing acts on them.
+    """
 
     config: Config
     storage: Storage
@@ -58,6 +78,8 @@ class Services:
     policy: Policy
     keys: Keys
     detectors: frozenset[tuple[str, str]]
+    shadow: Policy | None = None
+    meter: Meter = field(default_factory=Meter)
 
 
 def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
@@ -65,7 +87,7 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
 
     1. See what the hint's token is worth. A bad one never refuses the upload.
     2. In one transaction: find what the same sending was stored as; else spend the token, store the submission,
-       queue its job and move the file to the blobs.
+       queue its job, move the file to the blobs and write it down in the audit log.
 
     Returns the submission, and whether it was stored before (a double click, a retry). The quarantined file is
     gone afterwards, whatever happens. Raises `StorageError`; then nothing was stored and nothing was spent.
@@ -80,9 +102,11 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
                 stored = _stored_before(tx, submission) or _store(tx, submission, upload.session, services)
                 if stored.id == submission.id:
                     services.blobs.put_file(path, upload.sha256)
+                    audit.append(tx, audit.Kind.RECEIVED, stored.id, received_entry(stored, services.keys))
         except StorageError:
             _remove_orphan(upload.sha256, services)
             raise
+        _count_received(stored, is_repeated=stored.id != submission.id, meter=services.meter)
         return stored, stored.id != submission.id
     finally:
         with suppress(OSError):  # A file that cannot be removed must not hide how receiving went.
@@ -94,35 +118,74 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
 
     1. Decode the file and run every check on it; a recording that has had its attempts is not touched again, and
        one that has vanished from the disk is a finding, not a reason to try for ever.
-    2. Decide by the policy.
-    3. In one transaction, and only while the lease holds: findings, evidence, the word about the claim, the
-       decision, the event that tells of it and, when a person is to look, the case.
+    2. Decide by the policy, and by the one that is being tried.
+    3. All in one transaction, and only while the lease holds: findings, evidence, the word about the claim, the
+       decision, when a person is to look the case, the event that tells of it, the entry of the audit log.
 
     Raises `LeaseLost` or `Cancelled` when somebody else is to do it, `StorageError` when it must be tried later.
     """
     submission = _begin(submission_id, services, lease)
     heard = None if lease.is_exhausted else _listen(submission, services, lease)  # 1
-    findings = tuple(check(heard) for check in CHECKS) if heard else ()
+    findings = tuple(storable(_checked(check, heard, services)) for check in CHECKS) if heard else (NOT_SCREENED,)
     hint_check = _with_recomputation(submission.hint_check, findings)
-    decision = decide(  # 2
-        findings,
-        policy=services.policy,
-        action=submission.action,
-        hint_check=hint_check,
-        at=datetime.now(UTC),
-    )
-    with services.storage.transaction() as tx:  # 3
+    with services.storage.transaction() as tx:
         services.engine.finish(tx, lease)
+        decision = make_decision(tx, submission, findings, policy=services.policy, hint_check=hint_check)  # 2
         tx.add_findings(submission_id, findings)
         if heard:
             tx.set_evidence(submission_id, heard.evidence)
             _keep_scored(tx, heard, services)
         tx.set_hint_check(submission_id, hint_check)
-        tx.set_decision(submission_id, decision)
         tx.set_state(submission_id, SubmissionState.DECIDED)
-        if decision.action is Action.REVIEW:
+        if decision.opens_case:
             tx.open_case(ReviewCase(secrets.token_hex(16), submission_id, opened_at=decision.decided_at))
         outbox.put(tx, DECIDED_EVENT, submission_id, _told(submission, decision))
+        if services.shadow:
+            keep_shadow_decision(tx, submission, findings, policy=services.shadow, at=decision.decided_at)
+        keep_decision(tx, submission, decision, policy=services.policy, keys=services.keys)  # 3
+
+
+def _checked(check: Callable[[Heard], Finding], heard: Heard, services: Services) -> Finding:
+    """Run a check, and count how it ended and how long it took."""
+    with services.meter.timed("stage_seconds", stage=check.__module__.rpartition(".")[2]):
+        finding = check(heard)
+    services.meter.count("findings", check=finding.check, state=finding.state)
+    return finding
+
+
+def _count_received(stored: Submission, *, is_repeated: bool, meter: Meter) -> None:
+    if is_repeated:
+        meter.count("uploads_repeated")
+        return
+    meter.count("uploads", token=stored.hint_check.token)
+    meter.count("upload_bytes", stored.size_bytes)
+    log.info(
+        "received",
+        submission=stored.id,
+        action=stored.action,
+        bytes=stored.size_bytes,
+        token=stored.hint_check.token.value,
+    )
+
+
+def _count_decided(
+    submission: Submission, decision: Decision, findings: tuple[Finding, ...], hint_check: HintCheck, meter: Meter
+) -> None:
+    """Count a decision that is stored, and write its line: ids, codes and seconds."""
+    seconds = (decision.decided_at - submission.received_at).total_seconds()
+    meter.count("decisions", action=decision.action)
+    meter.count("recomputed", recomputed=hint_check.recomputed)
+    meter.observe("decision_seconds", max(0.0, seconds))
+    log.info(
+        "screened",
+        submission=submission.id,
+        decision=decision.action.value,
+        findings={finding.check: finding.state.value for finding in findings},
+        reasons=[reason.code for reason in decision.reasons],
+        recomputed=hint_check.recomputed.value,
+        policy=decision.policy_version,
+        seconds=round(seconds, 3),
+    )
 
 
 def wait_for_decision(submission_id: str, services: Services, timeout_s: float) -> Decision | None:
@@ -163,15 +226,17 @@ def _submission(upload: Upload, services: Services) -> Submission:
         received_at=now,
         hint_check=hint_check,
         sid=session_digest(upload.session, services.keys),
+        context=upload.context,
     )
 
 
 def _own_key(upload: Upload, keys: Keys) -> str | None:
-    """Return the sender's key as this session's own: one sender's key never finds another's submission."""
+    """Return the sender's key as this session's and context's own: it never finds what was decided for others."""
     if upload.idempotency_key is None:
         return None
     sid = session_digest(upload.session, keys) or ""
-    return keys.digest("idempotency", f"{sid}:{upload.idempotency_key}")
+    where = "" if upload.context is Context.FEED else f"{upload.context}:"
+    return keys.digest("idempotency", f"{where}{sid}:{upload.idempotency_key}")
 
 
 def _flush(path: Path) -> None:
@@ -207,8 +272,10 @@ def _store(tx: Transaction, submission: Submission, session: str | None, service
             submission = replace(submission, hint_check=hint_check_of(TokenState.DUPLICATE))
         else:
             stored = tx.submission(spent_for) if spent_for else None
-            if stored is not None:
+            if stored is not None and stored.context is submission.context:
                 return stored
+            if stored is not None:  # What was decided for one context must not answer for another one.
+                submission = replace(submission, hint_check=hint_check_of(TokenState.DUPLICATE))
     tx.add_submission(submission)
     services.engine.enqueue(tx, submission.id)
     return submission
@@ -248,14 +315,21 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
     path = services.blobs.path(submission.sha256)
     try:
         _require_intact(submission.sha256, services)
+        start = time.monotonic()
         with listen(path, services.config, cancelled=lease.cancelled) as recording:
+            started_s = time.monotonic() - start
             lease.progress.enter("listening", _heard_share(recording, services.config))
-            return hear(
-                recording,
-                services.blobs,
-                max_seconds=services.config.max_seconds,
-                claim=_verified_claim(submission.hint_check),
-            )
+            try:
+                return hear(
+                    recording,
+                    services.blobs,
+                    max_seconds=services.config.max_seconds,
+                    claim=_verified_claim(submission.hint_check),
+                )
+            finally:  # The decoder works beside us: what counts as its time is how long we waited for it.
+                decode_s = started_s + recording.waited_s
+                services.meter.observe("stage_seconds", decode_s, stage="decode")
+                services.meter.observe("stage_seconds", time.monotonic() - start - decode_s, stage="listen")
     except MediaError as error:
         return not_heard(error)
     finally:

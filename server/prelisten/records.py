@@ -158,6 +158,7 @@ class Upload:
     origin: str | None = None
     idempotency_key: str | None = None
     declared: bool = False
+    context: Context = Context.FEED
 
 
 @dataclass(frozen=True, slots=True)

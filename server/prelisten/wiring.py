@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prelisten.assets import bundled_detector
 from prelisten.config import Config
+from prelisten.decisions import activate_policy
 from prelisten.engine.embedded import EmbeddedEngine
 from prelisten.keys import load_keys
 from prelisten.pipeline import Services
@@ -24,8 +25,10 @@ def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
     keys = load_keys(config)
     policy = load_policy(config.policy)
+    shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)
+    activate_policy(storage, policy)
     for folder in LEFTOVER_FOLDERS:
         _remove_leftovers(config.data / folder)
     return Services(
@@ -36,6 +39,7 @@ def wire(config: Config) -> Services:
         policy=policy,
         keys=keys,
         detectors=frozenset({bundled_detector()}),
+        shadow=shadow,
     )
 
 

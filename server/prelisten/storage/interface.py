@@ -142,13 +142,13 @@ class Transaction(Protocol):
         """Return the submission's case, or `None`."""
 
     def cases(self, *, is_open: bool, limit: int = 50, offset: int = 0) -> list[ReviewCase]:
-        """Return open cases, oldest first, or resolved ones, latest first."""
+        """Return cases: open ones within the reviewers' budget first, oldest first; resolved ones latest first."""
 
     def count_cases(self, *, is_open: bool) -> int:
         """Return how many cases are open, or resolved."""
 
     def count_cases_since(self, at: datetime) -> int:
-        """Return how many cases were opened at that time or later."""
+        """Return how many cases within the reviewers' budget were opened at that time or later."""
 
     def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:
         """Store a reviewer's word. Return `False` when the case is unknown or was resolved before."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    false,
     func,
     insert,
     make_url,
@@ -228,13 +229,14 @@ class SqlTransaction:
         return None if row is None else rows.case_from_row(row)
 
     def cases(self, *, is_open: bool, limit: int = 50, offset: int = 0) -> list[ReviewCase]:
-        """Return open cases, oldest first, or resolved ones, latest first."""
-        table = tables.cases.c
-        order = table.opened_at if is_open else table.resolved_at.desc()
-        statement = select(tables.cases).where(
-            table.outcome.is_(None) if is_open else table.outcome.is_not(None)
-        )
-        found = self.connection.execute(statement.order_by(order, table.id).limit(limit).offset(offset))
+        """Return open cases, those within the reviewers' budget first and the oldest of them, or resolved ones."""
+        table, made = tables.cases.c, tables.decisions.c
+        both = tables.cases.outerjoin(tables.decisions, made.submission_id == table.submission_id)
+        is_extra = func.coalesce(made.is_over_budget, false())
+        order = (is_extra, table.opened_at) if is_open else (table.resolved_at.desc(),)
+        statement = select(tables.cases).select_from(both)
+        statement = statement.where(table.outcome.is_(None) if is_open else table.outcome.is_not(None))
+        found = self.connection.execute(statement.order_by(*order, table.id).limit(limit).offset(offset))
         return [rows.case_from_row(dict(row)) for row in found.mappings()]
 
     def count_cases(self, *, is_open: bool) -> int:
@@ -244,8 +246,11 @@ class SqlTransaction:
         return int(self.connection.execute(statement).scalar_one())
 
     def count_cases_since(self, at: datetime) -> int:
-        """Return how many cases were opened at that time or later."""
-        statement = select(func.count()).where(tables.cases.c.opened_at >= at)
+        """Return how many cases within the reviewers' budget were opened at that time or later."""
+        made, case = tables.decisions.c, tables.cases.c
+        both = tables.cases.join(tables.decisions, made.submission_id == case.submission_id)
+        statement = select(func.count()).select_from(both)
+        statement = statement.where(case.opened_at >= at, made.is_over_budget.is_(False))
         return int(self.connection.execute(statement).scalar_one())
 
     def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:

@@ -174,7 +174,7 @@ counters = Table(
     "counters",
     metadata,
     Column("name", String(100), primary_key=True),
-    # `name="value"` pairs as Prometheus writes them, in the order of their names.
+    # JSON, in the order of the names.
     Column("labels", String(200), primary_key=True),
     Column("value", Float, nullable=False),
 )

@@ -110,5 +110,6 @@ def _make_audit() -> None:
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
+    op.create_index("ix_audit_kind_seq", "audit", ["kind", "seq"])
     for statement in SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRESQL:
         op.execute(statement)
