@@ -102,7 +102,9 @@ def _draw(target: av.container.OutputContainer, pictures: av.VideoStream) -> Non
 def _say(
     target: av.container.OutputContainer, voice: av.AudioStream, samples: np.ndarray, rate: int, layout: str
 ) -> None:
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
+    # Interleaved: PyAV cannot take eight separate channels.
+    packed = np.ascontiguousarray(samples.T).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate = rate
     resampler = av.AudioResampler(
         format=voice.codec_context.format, layout=layout, rate=rate, frame_size=voice.frame_size or None

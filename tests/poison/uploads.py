@@ -172,6 +172,7 @@ PEOPLE = (
     Poison("tape.caf", lambda: sndfile("PCM_16", "CAF"), DONE, "accept", about="Core Audio's own form", heard_s=8),
     Poison("surround.flac", lambda: muxed("flac", [("flac", surround())], layout="5.1"), DONE, "accept", about="5.1 channels, the voice in one of them", heard_s=8),
     Poison("surround.m4a", lambda: muxed("ipod", [("aac", surround())], layout="5.1"), DONE, "accept", about="5.1 channels, the voice in one of them", heard_s=8),
+    Poison("cinema.m4a", lambda: muxed("ipod", [("aac", np.repeat(speech(8.0, 48_000)[None], 8, axis=0))], layout="7.1"), DONE, "accept", about="7.1 channels, the same in each", heard_s=8),
     Poison("constant-offset.wav", constant_offset, DONE, "accept", about="a microphone with a constant offset", heard_s=8),
     Poison("no-stated-length.flac", lambda: flac_that_states(0), DONE, "accept", about="a FLAC encoder that wrote into a pipe", heard_s=8),
     Poison("piped.wav", lambda: stating(n_bytes=2**32 - 1), DONE, "accept", about="a size of 2^32 - 1, by a program that wrote into a pipe", heard_s=8),

@@ -10,8 +10,10 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.plane import AudioPlane
 from numpy.typing import NDArray
 
+from prelisten.media.limits import MAX_CHANNELS
 from prelisten.media.readers.reader import Block, Check, Mono, Reading, UnreadableError, Windows, clip
 from wasm_detector.container import Container
 
@@ -23,6 +25,8 @@ DECODERS = frozenset(
     {"aac", "alac", "flac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "opus", "vorbis"}
 )
 DECODER_FAMILIES = ("pcm_", "adpcm_")
+# FFmpeg's names of interleaved sample formats.
+SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Jump over a gap that takes longer to decode than to find; land early, so that codecs with memory settle.
 SEEK_GAP_S, PREROLL_S = 10.0, 2.0
 # A header may promise a little less than there is (padding, rounding); past this a part was hidden.
@@ -54,9 +58,9 @@ class AvReader(Reading):
         if first is None:
             raise self._unreadable()
         # The frame's rate, not the header's: AAC with spectral band replication doubles it.
-        check(first.sample_rate, len(first.layout.channels))
+        check(first.sample_rate, first.layout.nb_channels)
         self.sample_rate = float(first.sample_rate)
-        self.channels = len(first.layout.channels)
+        self.channels = first.layout.nb_channels
         self._first = first
         self._longest = 1
         self.n_frames: int | None = None if length_s is None else round(length_s * self.sample_rate)
@@ -133,7 +137,7 @@ class AvReader(Reading):
         position, sought, gap = 0, 0, int(SEEK_GAP_S * self.sample_rate)
         while remaining:
             frame = next(frames, None)
-            if frame is None or frame.sample_rate != self.sample_rate:
+            if frame is None or not self._is_alike(frame):
                 self.damaged += frame is not None
                 self.end_frame = position
                 return
@@ -153,6 +157,10 @@ class AvReader(Reading):
                 position = position if frame is None else self._position(frame)
                 frames = frames if frame is None else chain([frame], frames)
         self.is_longer = self._goes_on(frames, position)
+
+    def _is_alike(self, frame: Any) -> bool:
+        """Return whether a frame may follow: the rate may not change, and channels may not multiply."""
+        return bool(frame.sample_rate == self.sample_rate and frame.layout.nb_channels <= MAX_CHANNELS)
 
     def _mono(self, frame: Any) -> Mono:
         return self.mixed(channels_of(frame))
@@ -250,12 +258,22 @@ def decoder_of(stream: Any) -> Any:
 
 
 def channels_of(frame: Any) -> NDArray[Any]:
-    """Return a frame as float, shape=(channels, n); integers are divided by their negative full scale."""
-    samples: NDArray[Any] = frame.to_ndarray()
-    n_channels = len(frame.layout.channels)
-    by_channel = samples if frame.format.is_planar else samples.reshape(-1, n_channels).T
-    if samples.dtype == np.uint8:
+    """Return a frame as float, shape=(channels, n); integers are divided by their negative full scale.
+
+    `frame.planes` and `frame.to_ndarray()` must not be used: PyAV 18 looks for the planes' end by a null pointer,
+    which is not there from eight separate channels on, and reads wild memory then. Here each plane is asked for
+    by its number.
+    """
+    n_channels, kind = frame.layout.nb_channels, frame.format
+    is_planar = kind.is_planar and n_channels > 1
+    dtype = np.dtype(SAMPLE_TYPES[kind.packed.name])
+    count = frame.samples if is_planar else frame.samples * n_channels
+    # Any: a plane has the buffer protocol, which its type does not say.
+    buffers: list[Any] = [AudioPlane(frame, index) for index in range(n_channels if is_planar else 1)]
+    planes = [np.frombuffer(buffer, dtype, count) for buffer in buffers]
+    by_channel: NDArray[Any] = np.stack(planes) if is_planar else planes[0].reshape(-1, n_channels).T
+    if dtype == np.uint8:
         return np.asarray((by_channel.astype(np.float32) - 128.0) / 128.0)
-    if np.issubdtype(samples.dtype, np.integer):
-        return np.asarray(by_channel.astype(np.float64) / -float(np.iinfo(samples.dtype).min))
+    if np.issubdtype(dtype, np.integer):
+        return np.asarray(by_channel.astype(np.float64) / -float(np.iinfo(dtype).min))
     return by_channel
