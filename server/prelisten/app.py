@@ -9,9 +9,12 @@ from prelisten.catalogue import catalogue, sentence
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
 from prelisten.extension import Prelisten, refusal
+from prelisten.logs import set_up as set_up_logs
 from prelisten.proxy import BehindProxies, read_trusted
+from prelisten.routes import request_log
 from prelisten.routes.answers import clock_text
 from prelisten.routes.demo import make_demo
+from prelisten.routes.request_log import refused
 from prelisten.routes.review import make_review
 
 # What a page of ours may do. The widget needs nothing beyond it: WebAssembly is allowed in the worker's own
@@ -50,7 +53,9 @@ def create_app(config: Config | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     app.config["TRUSTED_HOSTS"] = config.known_hosts
     app.jinja_env.globals.update(sentence=sentence, clock=clock_text)
+    set_up_logs(config)
     prelisten = Prelisten(app, config)
+    request_log.install(app, prelisten.services)
     if config.demo:
         app.register_blueprint(make_demo(prelisten))
     app.register_blueprint(make_review())
@@ -79,6 +84,7 @@ def _error_page(error: HTTPException) -> Response | HTTPException:
         return Response(sentence("error.unknown_host") + "\n", error.code, mimetype="text/plain")
     code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
     retry_after: int | None = getattr(error, "retry_after", None)
+    refused(code)
     title = _sentence(f"error.{code}.title")
     if hasattr(error, "slug") and code not in WAITING_CODES:
         message = error.description or ""

@@ -42,6 +42,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _worker(arguments: argparse.Namespace) -> int:
+    from prelisten.logs import set_up
     from prelisten.supervisor import end_with_parent
     from prelisten.wiring import wire
     from prelisten.worker import run_worker
@@ -50,7 +51,9 @@ def _worker(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     end_with_parent(ended)
-    run_worker(wire(_config(arguments)), stop=ended)
+    config = _config(arguments)
+    set_up(config)
+    run_worker(wire(config), stop=ended)
     return 0
 
 

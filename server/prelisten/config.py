@@ -94,7 +94,8 @@ class Config(BaseModel):
         "info", description="The least that is logged; `debug` adds health checks and static files."
     )
     log_addresses: bool = Field(
-        False, description="Log addresses of clients in clear, instead of a keyed digest that changes every day."
+        False,
+        description="Log addresses of clients in clear, instead of a keyed digest that changes every day.",
     )
     api_rate_limit: str = Field("600/minute", description="Requests for each API key.")
     api_uploads_per_day: int = Field(

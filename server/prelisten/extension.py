@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, request, url_for
+from flask import Flask, g, request, url_for
 from flask_limiter import Limiter
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
 from prelisten.access import ApiKey, ApiKeys
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
+from prelisten.metrics import Totals
 from prelisten.pipeline import Services, receive, wait_for_decision
 from prelisten.pressure import Pressure
 from prelisten.records import Action, Decision, Finding, HintCheck, Submission
+from prelisten.routes import request_log
 from prelisten.routes.admission import Admission
 from prelisten.routes.answers import ReasonText, answer, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
@@ -98,7 +101,11 @@ class Prelisten:
         )
         self.admission = Admission(self.config, self.services.engine, self.pressure, self.api_keys)
         app.extensions["prelisten"] = self
+        self.totals = Totals(self.services.meter, self.services.storage)
+        self._upkeep: tuple[int, threading.Thread] | None = None
+        self._ended = threading.Event()
         blueprint = make_blueprint()
+        request_log.install(blueprint, self.services)
         limiter = Limiter(
             lambda: client_address(request),
             storage_uri="memory://",
@@ -134,6 +141,8 @@ class Prelisten:
                 try:
                     screening = self.screen(field, action=action, session=session(), wait_s=wait_s)
                 except PrelistenError as error:
+                    if "prelisten_request" not in g:  # A view of an application that we do not log.
+                        self.services.meter.count("refusals", code=error.code)
                     raise refusal(error) from error
                 return view(*args, screening=screening, **kwargs)
 
@@ -157,7 +166,11 @@ class Prelisten:
         """
         services = self.services
         sent = request._get_current_object()  # type: ignore[attr-defined]
-        with self.admission.place(sent, api_key), Intake(sent, self.config) as intake:
+        with (
+            self.admission.place(sent, api_key),
+            services.meter.timed("stage_seconds", stage="receive"),
+            Intake(sent, self.config) as intake,
+        ):
             upload = intake.upload(
                 FormFields(field), action=action, origin=page_origin(request), session=session
             )
@@ -176,11 +189,33 @@ class Prelisten:
         return Screening(submission, decision, findings, status_url, is_repeated)
 
     def ensure_workers(self) -> None:
-        """Start the screening processes, unless another process of this data folder has done so."""
+        """Start the screening processes, unless another process of this data folder has done so.
+
+        Also the thread that stores what this process counts: here, since a server may fork after it was wired.
+        """
+        self._keep_counting()
         if not self.config.workers:
             return
         with self._workers_lock:
             self._workers.keep()
+
+    def close(self) -> None:
+        """Store what was counted, end what was started, close the database. For tests, and for an orderly end."""
+        self._ended.set()
+        if self._upkeep is not None and self._upkeep[0] == os.getpid():
+            self._upkeep[1].join()
+        self._workers.stop()
+        self.totals.flush()
+        self.services.storage.close()
+
+    def _keep_counting(self) -> None:
+        with self._workers_lock:
+            if self._upkeep is None or self._upkeep[0] != os.getpid():
+                thread = threading.Thread(
+                    target=self.totals.run, args=(self._ended,), name="prelisten-counts", daemon=True
+                )
+                self._upkeep = os.getpid(), thread
+                thread.start()
 
 
 __all__ = ["Prelisten", "Screening"]

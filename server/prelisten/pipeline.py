@@ -126,9 +126,11 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
     """
     submission = _begin(submission_id, services, lease)
     heard = None if lease.is_exhausted else _listen(submission, services, lease)  # 1
-    findings = tuple(storable(_checked(check, heard, services)) for check in CHECKS) if heard else (NOT_SCREENED,)
+    findings = (
+        tuple(storable(_checked(check, heard, services)) for check in CHECKS) if heard else (NOT_SCREENED,)
+    )
     hint_check = _with_recomputation(submission.hint_check, findings)
-    with services.storage.transaction() as tx:
+    with services.meter.timed("stage_seconds", stage="decide"), services.storage.transaction() as tx:
         services.engine.finish(tx, lease)
         decision = make_decision(tx, submission, findings, policy=services.policy, hint_check=hint_check)  # 2
         tx.add_findings(submission_id, findings)
@@ -143,6 +145,7 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
         if services.shadow:
             keep_shadow_decision(tx, submission, findings, policy=services.shadow, at=decision.decided_at)
         keep_decision(tx, submission, decision, policy=services.policy, keys=services.keys)  # 3
+    _count_decided(submission, decision, findings, hint_check, services.meter)
 
 
 def _checked(check: Callable[[Heard], Finding], heard: Heard, services: Services) -> Finding:
@@ -169,7 +172,11 @@ def _count_received(stored: Submission, *, is_repeated: bool, meter: Meter) -> N
 
 
 def _count_decided(
-    submission: Submission, decision: Decision, findings: tuple[Finding, ...], hint_check: HintCheck, meter: Meter
+    submission: Submission,
+    decision: Decision,
+    findings: tuple[Finding, ...],
+    hint_check: HintCheck,
+    meter: Meter,
 ) -> None:
     """Count a decision that is stored, and write its line: ids, codes and seconds."""
     seconds = (decision.decided_at - submission.received_at).total_seconds()

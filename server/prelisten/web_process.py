@@ -78,3 +78,9 @@ def on_starting(server: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=stop, name="end-with-parent", daemon=True).start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Store what this process counted since the last time."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["prelisten"].totals.flush()

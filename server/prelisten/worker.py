@@ -6,22 +6,45 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prelisten.engine.interface import Lease
+from prelisten.metrics import Totals
+from prelisten.outbox.courier import Courier
 from prelisten.pipeline import Services, screen_submission
+
+# What runs beside the screening is told to stop with it, and may hang in a name server: it is not waited for longer.
+SIDE_STOP_S = 2.0
 
 
 def run_worker(services: Services, *, stop: threading.Event) -> None:
     """Screen submissions until `stop` is set; then end within a second or two.
 
-    The decoding at hand is killed and its job given back uncounted. While it runs, `services.engine.has_live_worker()`
-    holds.
+    The decoding at hand is killed and its job given back uncounted. Beside it, events are sent and counts stored.
+    While it runs, `services.engine.has_live_worker()` holds.
     """
 
     def handle(lease: Lease) -> None:
         screen_submission(lease.submission_id, services, lease=lease)
 
-    services.engine.run(handle, worker=worker_id(), stop=stop)
+    totals = Totals(services.meter, services.storage)
+    with _beside(stop, Courier(services.storage, services.config).run, totals.run):
+        services.engine.run(handle, worker=worker_id(), stop=stop)
+
+
+@contextmanager
+def _beside(stop: threading.Event, *loops: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run loops in threads of their own, and end them with the block."""
+    threads = [threading.Thread(target=loop, args=(stop,), daemon=True) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(SIDE_STOP_S)
 
 
 def worker_id() -> str:

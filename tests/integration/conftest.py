@@ -32,6 +32,10 @@ class Site:
         """What the application works with."""
         return self.app.extensions["prelisten"].services
 
+    def close(self) -> None:
+        """End it in order."""
+        self.app.extensions["prelisten"].close()
+
     def client(self) -> FlaskClient:
         """A browser without cookies."""
         return self.app.test_client()
@@ -49,7 +53,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     """A site without a screening process: uploads stay at `hold`."""
     made = make_site(tmp_path / "data", wait_s=0)
     yield made
-    made.services.storage.close()
+    made.close()
 
 
 @contextmanager
@@ -64,7 +68,7 @@ def screening(made: Site) -> Iterator[Site]:
         stop.set()
         worker.join()
         services.storage.close()
-        made.services.storage.close()
+        made.close()
 
 
 @pytest.fixture(scope="module")

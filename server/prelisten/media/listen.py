@@ -104,6 +104,8 @@ class Recording:
     ending: Ending | None = None
     cut_short: str | None = None
     n_samples: int = 0
+    # Seconds that the listener waited for the decoder, which works beside it.
+    waited_s: float = 0.0
 
     @property
     def sample_rate(self) -> float:
@@ -146,7 +148,7 @@ class Recording:
         blocks and `cut_short` names it.
         """
         try:
-            for kind, payload in self._child.messages():
+            for kind, payload in self._waited_for(self._child.messages()):
                 if kind == BLOCK:
                     start, samples = self._block(payload)
                     self.n_samples += samples.size
@@ -162,6 +164,15 @@ class Recording:
             if not self.n_samples:
                 raise
             self.cut_short = error.code
+
+    def _waited_for(self, messages: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        while True:
+            start = time.monotonic()
+            message = next(messages, None)
+            self.waited_s += time.monotonic() - start
+            if message is None:
+                return
+            yield message
 
     def _block(self, payload: bytes) -> tuple[int, Mono]:
         (start,) = START.unpack_from(payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from prelisten.access import ApiKey, ForbiddenError, Scope, UnauthorizedError
@@ -16,6 +16,8 @@ from prelisten.hints.envelope import StrictJson
 from prelisten.pipeline import Services
 from prelisten.routes.answers import answer, record
 from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
+from prelisten.routes.metrics import metrics
+from prelisten.routes.request_log import refused
 from prelisten.routes.static import register_static
 
 PREFIX = "/prelisten/v1"
@@ -39,6 +41,7 @@ def make_blueprint() -> Blueprint:
     blueprint.post("/uploads")(upload)
     blueprint.get("/uploads/<submission_id>")(status)
     blueprint.get("/health")(health)
+    blueprint.get("/metrics")(metrics)
     register_static(blueprint)
     blueprint.register_error_handler(PrelistenError, _error)
     blueprint.register_error_handler(HTTPException, _http_error)
@@ -149,6 +152,7 @@ def _caller(scope: Scope) -> ApiKey | None:
         return None
     try:
         api_key: ApiKey = prelisten.api_keys.authenticate(authorization.token or "")
+        g.prelisten_api_key = api_key.id
         api_key.require(scope)
     except (UnauthorizedError, ForbiddenError) as error:
         leave_unread(request)
@@ -197,6 +201,7 @@ def _cross_origin(response: Response) -> Response:
 
 
 def _error(error: PrelistenError) -> tuple[Response, int]:
+    refused(error.code)
     response = _fresh(error={"code": error.code, "message": str(error)})
     if error.http_status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="prelisten"'
@@ -207,6 +212,7 @@ def _error(error: PrelistenError) -> tuple[Response, int]:
 
 def _http_error(error: HTTPException) -> tuple[Response, int]:
     code = "rate_limited" if error.code == 429 else (error.name or "error").lower().replace(" ", "_")
+    refused(code)
     response = _fresh(error={"code": code, "message": error.description or error.name})
     for name, value in error.get_headers():
         if name == "Retry-After":
