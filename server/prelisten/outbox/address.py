@@ -48,9 +48,10 @@ class Target:
         if parts.scheme not in ("http", "https") or not host or parts.username or parts.password:
             raise AddressRefused("Expected an address such as https://example.org/hook.")
         is_tls = parts.scheme == "https"
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not path.isascii() or any(letter <= " " or letter == "\x7f" for letter in path):
+        # Looked for in the whole text: the standard library drops line ends silently while it takes it apart.
+        if not url.isascii() or any(letter <= " " or letter == "\x7f" for letter in url):
             raise AddressRefused("The address holds a space or another sign that must be percent-encoded.")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(is_tls, host, port or (443 if is_tls else 80), path)
 
 

@@ -70,8 +70,12 @@ def post(
         return Answer(None, f"the name cannot be resolved ({error})")
     end = time.monotonic() + total_s
     try:
-        with _connected(addresses, target.port, end) as plain, _ended_in_time(plain, end, stop):
-            return _exchange(plain, target, body, headers, tls or ssl.create_default_context())
+        with _connected(addresses, target.port, end) as plain, _ended_in_time(plain, end, stop) as is_cut:
+            answer = _exchange(plain, target, body, headers, tls or ssl.create_default_context())
+            # Headers that we cut short look like headers that have ended.
+            if not is_cut.is_set():
+                return answer
+            raise TimeoutError
     except (OSError, http.client.HTTPException, ValueError) as error:
         if stop is not None and stop.is_set():
             return Answer(None, "stopped")
@@ -98,13 +102,19 @@ def _connected(addresses: list[Address], port: int, end: float) -> Iterator[sock
 
 
 @contextmanager
-def _ended_in_time(plain: socket.socket, end: float, stop: threading.Event | None) -> Iterator[None]:
-    """Cut the connection at the end of the time: a byte now and then keeps a socket's own timeout away for ever."""
-    line, is_over = plain.dup(), threading.Event()
+def _ended_in_time(
+    plain: socket.socket, end: float, stop: threading.Event | None
+) -> Iterator[threading.Event]:
+    """Cut the connection at the end of the time: a byte now and then keeps a socket's own timeout away for ever.
+
+    Yields an event that tells whether it was cut.
+    """
+    line, is_over, is_cut = plain.dup(), threading.Event(), threading.Event()
 
     def watch() -> None:
         while not is_over.wait(TICK_S):
             if time.monotonic() > end or (stop is not None and stop.is_set()):
+                is_cut.set()
                 try:
                     line.shutdown(socket.SHUT_RDWR)
                 except OSError:  # The receiver was first.
@@ -113,7 +123,7 @@ def _ended_in_time(plain: socket.socket, end: float, stop: threading.Event | Non
     watcher = threading.Thread(target=watch, name="webhook-clock", daemon=True)
     watcher.start()
     try:
-        yield
+        yield is_cut
     finally:
         is_over.set()
         watcher.join()
