@@ -313,6 +313,7 @@ ATTACKERS = (
 
     Poison("backward.webm", lambda: opus_webm([20 * (399 - n) for n in range(400)]), DONE, "accept", (), "times that run backward"),
     Poison("hours-ahead.webm", lambda: opus_webm([20 * n + (36_000_000 if n > 200 else 0) for n in range(400)]), DONE, "label", ("TRUNCATED",), "a jump of ten hours in the middle"),
+    Poison("million-years-ahead.webm", lambda: opus_webm([20 * n + (2**62 if n > 200 else 0) for n in range(400)]), DONE, "accept", (), "a jump of millions of years, which counts as no stated length"),
     Poison("all-at-once.webm", lambda: opus_webm([0] * 400), DONE, "accept", (), "all packets at the same time"),
     Poison("one-sample-a-packet.mkv", one_sample_a_packet, DONE, "accept", (), "60,000 packets of a single sample", 3.75),
     Poison("unknown-codec.mp4", lambda: patched_name(muxed("mp4", [("aac", speech(4.0, 48_000))])), NOTHING, "reject", ("CODEC_NOT_SUPPORTED",), "a kind of sound that nobody knows"),

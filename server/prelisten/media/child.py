@@ -7,14 +7,13 @@ with 0 when it could say how it went.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from typing import Any, BinaryIO
 
 import av
 
-from prelisten.media.limits import DecodeLimits
+from prelisten.media.limits import MAX_LENGTH_S, DecodeLimits
 from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
 from prelisten.media.readers import Reader, UnreadableError, joined, open_reader
 from prelisten.media.sandbox import (
@@ -95,7 +94,12 @@ def frame_windows(reader: Reader, limits: DecodeLimits) -> list[tuple[int, int]]
 
 def length_s(reader: Reader) -> float | None:
     """Return the recording's length in seconds as far as known."""
-    return None if reader.n_frames is None else reader.n_frames / reader.sample_rate
+    return None if reader.n_frames is None else possible_s(reader.n_frames / reader.sample_rate)
+
+
+def possible_s(seconds: float | None) -> float | None:
+    """Return a length that can be meant, `None` for any other: packets may state any time, before 0 too."""
+    return seconds if seconds is not None and 0 <= seconds <= MAX_LENGTH_S else None
 
 
 def describe(container: Container, reader: Reader) -> dict[str, Any]:
@@ -106,7 +110,7 @@ def describe(container: Container, reader: Reader) -> dict[str, Any]:
         "sample_rate": reader.sample_rate,
         "channels": reader.channels,
         "total_s": length_s(reader),
-        "claimed_s": reader.claimed_s if reader.claimed_s and math.isfinite(reader.claimed_s) else None,
+        "claimed_s": possible_s(reader.claimed_s),
         "encoder": None if container.encoder is None else container.encoder[:200],
         "tags": [tag[:100] for tag in container.tags[:16]],
         "has_c2pa": container.has_c2pa,

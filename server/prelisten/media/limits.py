@@ -14,6 +14,8 @@ MIN_RATE_HZ, MAX_RATE_HZ = 4_000.0, 192_000.0
 MAX_CHANNELS = 16
 # The scored PCM is kept as float32 WAV, whose size field ends at 4 GiB.
 MAX_OUTPUT_SAMPLES = 1_000_000_000
+# Thirty years: a length beyond is not meant, and counts as none stated.
+MAX_LENGTH_S = 1e9
 # Three standard streams, the open recording, and a few for what a library opens late.
 MAX_OPEN_FILES = 16
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from prelisten.config import Config
 from prelisten.errors import Cancelled, MediaError, StorageError
 from prelisten.media.failures import media_error
-from prelisten.media.limits import DecodeLimits
+from prelisten.media.limits import MAX_LENGTH_S, DecodeLimits
 from prelisten.media.protocol import (
     BLOCK,
     END,
@@ -56,7 +56,7 @@ PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT"
 
 Mono = NDArray[np.float32]
 ShortText = Annotated[str, Field(max_length=200)]
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=MAX_LENGTH_S, allow_inf_nan=False)]
 
 
 class _Said(BaseModel):
