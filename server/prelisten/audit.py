@@ -30,8 +30,10 @@ from sqlalchemy import (
     Table,
     Text,
     cast,
+    column,
     insert,
     select,
+    table,
     text,
 )
 
@@ -65,6 +67,7 @@ entries = Table(
     Column("previous", String(64), nullable=False),
     Column("sha256", String(64), nullable=False),
     Index("ix_audit_kind_seq", "kind", "seq"),
+    Index("ix_audit_subject_kind", "subject", "kind"),
 )
 
 
@@ -214,6 +217,22 @@ def last_of_kind(tx: HasConnection, kind: str) -> Entry | None:
     statement = select(entries).where(entries.c.kind == kind).order_by(entries.c.seq.desc()).limit(1)
     row = tx.connection.execute(statement).first()
     return None if row is None else Entry(*row)
+
+
+def last_about(tx: HasConnection, subject: str, kind: str) -> Entry | None:
+    """Return the latest entry of a kind about a subject, or `None`."""
+    is_wanted = (entries.c.subject == subject) & (entries.c.kind == kind)
+    row = tx.connection.execute(select(entries).where(is_wanted).order_by(entries.c.seq.desc())).first()
+    return None if row is None else Entry(*row)
+
+
+def subjects_of_lost_decisions(tx: HasConnection) -> Iterator[str]:
+    """Yield the subjects whose decision is in the log and not in the table of decisions (any more)."""
+    stored = table("decisions", column("submission_id"))
+    is_stored = select(stored.c.submission_id).where(stored.c.submission_id == entries.c.subject).exists()
+    statement = select(entries.c.subject).where(entries.c.kind == Kind.DECISION, ~is_stored).distinct()
+    for (subject,) in tx.connection.execution_options(yield_per=500).execute(statement):
+        yield subject
 
 
 def verify(found: Iterable[Entry], *, heads: Sequence[Head] = ()) -> Verification:

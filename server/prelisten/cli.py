@@ -133,9 +133,9 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_upkeep(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
-    from prelisten.commands import audit, outbox
+    from prelisten.commands import audit, operation, outbox, policy
 
-    for module in (audit, outbox):
+    for module in (policy, audit, outbox, operation):
         module.add_commands(commands, data)
 
 

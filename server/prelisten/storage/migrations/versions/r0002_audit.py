@@ -111,5 +111,6 @@ def _make_audit() -> None:
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_index("ix_audit_kind_seq", "audit", ["kind", "seq"])
+    op.create_index("ix_audit_subject_kind", "audit", ["subject", "kind"])
     for statement in SQLITE if op.get_bind().dialect.name == "sqlite" else POSTGRESQL:
         op.execute(statement)
