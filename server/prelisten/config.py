@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from prelisten.proxy import read_trusted
 
 PREFIX = "PRELISTEN_"
 MIN_TOKEN_CHARACTERS = 16
+# What no command ever prints.
+SECRET_SETTINGS = {"keys", "metrics_token", "webhook_secret"}
 # Of a burst of small uploads each takes some milliseconds: so many wait a moment for a place, and get one.
 MAX_WAITING_FOR_PLACE = 16
 # A stream of events holds a thread for as long as its page is open; past these, pages ask again and again.
@@ -286,10 +289,18 @@ def load_config(environ: Mapping[str, str] = os.environ, /, **settings: Any) -> 
     try:
         return Config(**values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
-            for problem in error.errors()
+        problems = " ".join(
+            _problem(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()
         )
-        raise ConfigError(
-            f"Settings cannot be used: {problems}. Known: {', '.join(Config.model_fields)}."
-        ) from error
+        raise ConfigError(f"{problems} `prelisten settings` lists every setting.") from error
+
+
+def _problem(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    """Return what is wrong with one setting, as a sentence that names it; never its value, which may be a secret."""
+    name = str(place[0]) if place else ""
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(name, Config.model_fields, n=2, cutoff=0.6)
+        meant = f" Did you mean {' or '.join(PREFIX + one.upper() for one in near)}?" if near else ""
+        return f"{PREFIX}{name.upper()} is no setting.{meant}"
+    said = message.removeprefix("Value error, ").rstrip(".")
+    return f"{PREFIX}{name.upper()}: {said}." if name else f"{said}."
