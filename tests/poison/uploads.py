@@ -178,7 +178,7 @@ PEOPLE = (
     Poison("piped.wav", lambda: stating(n_bytes=2**32 - 1), DONE, "accept", about="a size of 2^32 - 1, by a program that wrote into a pipe", heard_s=8),
     Poison("piped-zero.wav", lambda: stating(n_bytes=0), DONE, "accept", about="a size of 0, by a recorder that never came back to it", heard_s=8),
     Poison("odd-chunk.wav", lambda: in_chunks(riff.chunk(b"LIST", b"odd")), DONE, "accept", about="a chunk of odd size, padded", heard_s=8),
-    Poison("odd-chunk-unpadded.wav", lambda: in_chunks(riff.chunk(b"LIST", b"odd", is_padded=False)), ERROR, "review", ("DAMAGED", "SCREENING_INCOMPLETE"), "a chunk of odd size without its pad byte, which no browser plays"),
+    Poison("odd-chunk-unpadded.wav", lambda: in_chunks(riff.chunk(b"LIST", b"odd", is_padded=False)), ERROR, "reject", ("DAMAGED",), "a chunk of odd size without its pad byte, which no browser plays"),
     Poison("notes-behind.wav", lambda: in_chunks(after=riff.chunk(b"LIST", noise(5001))), DONE, "accept", about="notes behind the sound", heard_s=8),
     Poison("odd-data.wav", lambda: riff.wave(riff.fmt(), riff.chunk(b"data", riff.pcm16(speech()) + b"\1")), DONE, "accept", about="half a sample too much", heard_s=8),
     Poison("long-head.wav", lambda: in_chunks(riff.chunk(b"JUNK", bytes(2_000_000))), DONE, "accept", about="2 MB of padding before the sound", heard_s=8),
