@@ -32,6 +32,13 @@ class NotFoundError(PrelistenError):
     http_status = 404
 
 
+class GoneError(NotFoundError):
+    """It was here, and was erased for good."""
+
+    code = "erased"
+    http_status = 410
+
+
 class EmptyUploadError(PrelistenError):
     """The form came without a file, or with an empty one."""
 

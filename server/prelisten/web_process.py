@@ -12,6 +12,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from prelisten.config import load_config
+from prelisten.routes.events import end_streams
 from prelisten.sockets import Lingerer, Patience, PatientSocket
 from prelisten.supervisor import end_with_parent
 
@@ -58,6 +59,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         """Answer one request, whose head has been read."""
         conn.sock.begin_body(request)
         return super().handle_request(request, conn)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End with the requests in flight; a stream of events would go on for a minute."""
+        end_streams()
+        super().handle_exit(sig, frame)
 
     def finish_request(self, conn: Any, future: Any) -> None:
         """End a connection beside the loop that accepts others: gunicorn's own way may hold that up for 2 s each."""

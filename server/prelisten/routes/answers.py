@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from prelisten.catalogue import sentence
-from prelisten.records import Action, Decision, Finding, Submission
+from prelisten.engine.interface import JobStatus
+from prelisten.errors import GoneError, NotFoundError
+from prelisten.records import Action, Decision, Finding, Submission, SubmissionState
 from wasm_detector.hint import Reason
 
 # The uploader hears at most this many reasons: a page is no lesson in how to pass.
@@ -52,7 +54,36 @@ def shown_reasons(reasons: Iterable[Reason]) -> list[ReasonText]:
     return [reason_text(r) for r in sorted(reasons, key=lambda r: -abs(r.weight))][:MAX_SHOWN_REASONS]
 
 
-def answer(submission_id: str, decision: Decision | None, status_url: str) -> dict[str, Any]:
+def require_there(submission: Submission | None) -> Submission:
+    """Return the submission. Raises `NotFoundError` for none, `GoneError` for one that was erased."""
+    if submission is None:
+        raise NotFoundError("There is no submission of this id.")
+    if submission.state is SubmissionState.ERASED:
+        raise GoneError("Everything about this submission was erased.")
+    return submission
+
+
+def progress_of(job: JobStatus | None) -> dict[str, Any] | None:
+    """Return how far a screening is: `phase`, `ahead` (queued before it), `fraction` (0 to 1), and a sentence.
+
+    `None` for what is not known; `None` as a whole once the job has ended.
+    """
+    if job is None:
+        return None
+    phase = "waiting" if job.ahead is not None else job.phase or "listening"
+    few = {0: ".next", 1: ".one"}
+    key = f"progress.{phase}" + ("" if job.ahead is None else few.get(job.ahead, ".many"))
+    return {
+        "phase": phase,
+        "ahead": job.ahead,
+        "fraction": None if job.fraction is None else round(job.fraction, 2),
+        "text": sentence(key, {"ahead": job.ahead}),
+    }
+
+
+def answer(
+    submission_id: str, decision: Decision | None, status_url: str, progress: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the status of a submission as JSON-ready data. Undecided is `hold`, and never final."""
     action = Action.HOLD if decision is None else decision.action
     return {
@@ -61,6 +92,7 @@ def answer(submission_id: str, decision: Decision | None, status_url: str) -> di
         "decision": action.value,
         "title": sentence(f"decision.{action.value}.title"),
         "next": sentence(f"decision.{action.value}.next"),
+        "progress": progress,
         "reasons": [
             {
                 "code": shown.code,

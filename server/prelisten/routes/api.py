@@ -10,12 +10,13 @@ from werkzeug.exceptions import HTTPException
 
 from prelisten.access import ApiKey, ForbiddenError, Scope, UnauthorizedError
 from prelisten.assets import bundled_detector
-from prelisten.errors import BadRequestError, NotFoundError, PrelistenError
+from prelisten.errors import BadRequestError, PrelistenError
 from prelisten.hints import issue_challenge, seal
 from prelisten.hints.envelope import StrictJson
 from prelisten.pipeline import Services
-from prelisten.routes.answers import answer, record
+from prelisten.routes.answers import answer, progress_of, record, require_there
 from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
+from prelisten.routes.events import events
 from prelisten.routes.metrics import metrics
 from prelisten.routes.request_log import refused
 from prelisten.routes.static import register_static
@@ -40,6 +41,7 @@ def make_blueprint() -> Blueprint:
     blueprint.post("/seal")(seal_claim)
     blueprint.post("/uploads")(upload)
     blueprint.get("/uploads/<submission_id>")(status)
+    blueprint.get("/uploads/<submission_id>/events")(events)
     blueprint.get("/health")(health)
     blueprint.get("/metrics")(metrics)
     register_static(blueprint)
@@ -114,13 +116,13 @@ def status(submission_id: str) -> Response:
     """
     api_key = _caller(Scope.READ)
     with services().storage.read() as tx:
-        submission, decision = tx.submission(submission_id), tx.decision(submission_id)
+        submission, decision = require_there(tx.submission(submission_id)), tx.decision(submission_id)
         findings = tx.findings(submission_id) if api_key else ()
-    if submission is None:
-        raise NotFoundError("There is no submission of this id.")
+        progress = None if decision else progress_of(services().engine.status(tx, submission_id))
     if decision is None:  # After a restart nothing else may have started the screening yet.
         current_app.extensions["prelisten"].ensure_workers()
-    body = answer(submission.id, decision, url_for(f"{NAME}.status", submission_id=submission.id))
+    status_url = url_for(f"{NAME}.status", submission_id=submission.id)
+    body = answer(submission.id, decision, status_url, progress)
     if api_key is not None:
         body |= record(submission, decision, findings)
     return _fresh(**body)

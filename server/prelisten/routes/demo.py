@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from prelisten.errors import NotFoundError
 from prelisten.records import Action
-from prelisten.routes.answers import shown_reasons
+from prelisten.routes.answers import progress_of, require_there, shown_reasons
 
 if TYPE_CHECKING:
     from prelisten.extension import Prelisten, Screening
@@ -43,10 +42,9 @@ def make_demo(prelisten: Prelisten) -> Blueprint:
     def submission(submission_id: str) -> tuple[str, dict[str, str]]:
         """Show where a submission is; while that is `hold`, the page follows it."""
         with prelisten.services.storage.read() as tx:
-            stored, decision = tx.submission(submission_id), tx.decision(submission_id)
+            stored, decision = require_there(tx.submission(submission_id)), tx.decision(submission_id)
             evidence, case = tx.evidence(submission_id), tx.case_for(submission_id)
-        if stored is None:
-            raise NotFoundError("There is no submission at this address.")
+            job = prelisten.services.engine.status(tx, submission_id)
         page = render_template(
             "submission.html",
             submission=stored,
@@ -55,7 +53,9 @@ def make_demo(prelisten: Prelisten) -> Blueprint:
             reasons=shown_reasons(() if decision is None else decision.reasons),
             evidence=evidence,
             resolved_at=None if case is None else case.resolved_at,
+            progress=None if decision else progress_of(job),
             status_url=url_for("prelisten_api.status", submission_id=submission_id),
+            events_url=url_for("prelisten_api.events", submission_id=submission_id),
         )
         return page, {"Cache-Control": "no-store"}
 
