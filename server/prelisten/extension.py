@@ -7,7 +7,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask, g, request, url_for
@@ -20,7 +20,7 @@ from prelisten.errors import PrelistenError
 from prelisten.metrics import Totals
 from prelisten.pipeline import Services, receive, wait_for_decision
 from prelisten.pressure import Pressure
-from prelisten.records import Action, Decision, Finding, HintCheck, Submission
+from prelisten.records import Action, Context, Decision, Finding, HintCheck, Submission
 from prelisten.routes import request_log
 from prelisten.routes.admission import Admission
 from prelisten.routes.answers import ReasonText, answer, shown_reasons
@@ -124,22 +124,28 @@ class Prelisten:
         field: str,
         *,
         action: str,
+        context: str = Context.FEED,
         session: Callable[[], str | None] = lambda: None,
         wait_s: float | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Screen the recording in a form's field before the view runs; the view gets `screening=Screening`.
 
-        `action` must equal the element's `action`, and `session()` its `session`. A missing or bad hint never
+        `action` must equal the element's `action`, and `session()` its `session`. `context` says where the recording
+        is played (`feed`, `chat`, `live`), for the policy's lines about it. A missing or bad hint never
         refuses the upload: it is screened fully. An upload that cannot be taken (none, empty, too large, disk
         full, too many at once) aborts with its HTTP status, `Retry-After` where waiting helps, and a sentence that
         says what to do.
         """
 
+        where = Context(context)
+
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(view)
             def screened_view(*args: Any, **kwargs: Any) -> Any:
                 try:
-                    screening = self.screen(field, action=action, session=session(), wait_s=wait_s)
+                    screening = self.screen(
+                        field, action=action, context=where, session=session(), wait_s=wait_s
+                    )
                 except PrelistenError as error:
                     if "prelisten_request" not in g:  # A view of an application that we do not log.
                         self.services.meter.count("refusals", code=error.code)
@@ -155,6 +161,7 @@ class Prelisten:
         field: str,
         *,
         action: str,
+        context: Context = Context.FEED,
         session: str | None = None,
         wait_s: float | None = None,
         api_key: ApiKey | None = None,
@@ -174,6 +181,7 @@ class Prelisten:
             upload = intake.upload(
                 FormFields(field), action=action, origin=page_origin(request), session=session
             )
+            upload = replace(upload, context=context)
             if api_key is not None:
                 upload = intake.from_back_end(upload, key_id=api_key.id)
             submission, is_repeated = receive(upload, services)

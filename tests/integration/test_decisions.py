@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
-from prelisten import audit
+from prelisten import Prelisten, audit
+from prelisten.config import load_config
 from prelisten.decisions import activate_policy, is_used_up, storable
 from prelisten.engine.interface import LeaseLost
 from prelisten.errors import ConfigError, StorageError
+from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services, receive, screen_submission
 from prelisten.policy import load_policy, parse_policy
 from prelisten.policy.document import Budgets
@@ -154,6 +158,25 @@ def test_context_is_the_hosts_word_and_is_remembered(services: Services) -> None
     assert [decision.context for _, decision in made] == [Context.FEED, Context.LIVE]
     assert made[1][1].action is Action.REJECT
     assert made[0][1].action is not Action.REJECT
+
+
+def test_view_says_where_a_recording_is_played(tmp_path: Path) -> None:
+    """The host application's word reaches the policy; one that does not exist stops the start."""
+    app = Flask(__name__)
+    ensure_keys(load_config({}, data=tmp_path))
+    prelisten = Prelisten(app, data=tmp_path, workers=0, wait_s=0)
+
+    @app.post("/talk")
+    @prelisten.screened("voice", action="talk", context="live")
+    def talk(screening):
+        return screening.to_dict()
+
+    sent = app.test_client().post("/talk", data={"voice": (io.BytesIO(CONTENT), "x.wav")})
+    with prelisten.services.storage.read() as tx:
+        assert tx.submission(sent.json["id"]).context is Context.LIVE
+    with pytest.raises(ValueError, match="radio"):
+        prelisten.screened("voice", action="talk", context="radio")
+    prelisten.services.storage.close()
 
 
 def test_score_that_is_none_counts_as_a_failed_check() -> None:
