@@ -37,7 +37,14 @@ PAGE_CSP = "; ".join(
 MAX_FORM_BYTES = 64_000
 # What a program is told about these helps no person; the page has sentences of its own.
 WAITING_CODES = {"rate_limited", "overloaded", "upload_too_slow"}
-CODES = {404: "not_found", 413: "too_much", 429: "rate_limited", 500: "internal_error"}
+CODES = {
+    404: "not_found",
+    405: "not_allowed",
+    413: "too_much",
+    416: "no_such_range",
+    429: "rate_limited",
+    500: "internal_error",
+}
 PAGE_HEADERS = {
     "Content-Security-Policy": PAGE_CSP,
     "X-Content-Type-Options": "nosniff",
@@ -98,8 +105,8 @@ def _error_page(error: HTTPException) -> Response | HTTPException:
         may_retry=retry_after is not None and request.method == "POST",
     )
     response = Response(page, error.code, mimetype="text/html")
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(retry_after)
+    # What belongs to the status: Retry-After, Allow, Content-Range.
+    response.headers.extend([pair for pair in error.get_headers() if pair[0] != "Content-Type"])
     return response
 
 

@@ -240,24 +240,35 @@ def audio(case_id: str, reviewer: Reviewer) -> Response:
     evidence = _case_file(case_id).evidence
     if evidence is None or evidence.pcm_sha256 is None:
         raise NotFoundError("Nothing of this recording could be decoded, so there is nothing to play.")
-    return _harmless(
-        send_file(services().blobs.path(evidence.pcm_sha256), mimetype="audio/wav", conditional=True)
-    )
+    return _stored_file(evidence.pcm_sha256, "playback.wav", media_type="audio/wav", as_attachment=False)
 
 
 def original(case_id: str, reviewer: Reviewer) -> Response:
     """Hand out the file as it was sent, as a download that no browser runs or shows."""
     submission = _case_file(case_id).submission
-    response = send_file(
-        services().blobs.path(submission.sha256),
-        mimetype="application/octet-stream",
-        as_attachment=True,
-        download_name=f"{submission.id}.bin",
+    # Neither the sender's file name nor the media type that the sender stated: both are a stranger's words.
+    return _stored_file(
+        submission.sha256, f"{submission.id}.bin", media_type="application/octet-stream", as_attachment=True
     )
-    return _harmless(response)
 
 
-def _harmless(response: Response) -> Response:
+def _stored_file(sha256: str, name: str, *, media_type: str, as_attachment: bool) -> Response:
+    """Send a blob, whole or in ranges, so that no browser takes it for anything else than is said here.
+
+    `nosniff`: the stated type stands. The sandboxing policy: opened as a page, it may run and load nothing. Raises
+    `NotFoundError` when the recording was removed by its age.
+    """
+    path = services().blobs.path(sha256)
+    if not path.is_file():
+        raise NotFoundError("This recording was removed from the disk; what was found in it is kept.")
+    response = send_file(
+        path,
+        mimetype=media_type,
+        as_attachment=as_attachment,
+        download_name=name,
+        conditional=True,
+        etag=sha256,
+    )
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
