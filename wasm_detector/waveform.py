@@ -81,7 +81,11 @@ def admit(samples: NDArray[np.floating], sample_rate: float) -> Waveform:
     return Waveform(np.ascontiguousarray(samples, dtype=np.float32), rate, n_bad)
 
 
-@lru_cache(maxsize=8)
+ROWS = 256
+"""Rows of a kernel that are made at once: a rate without a common divisor has 16,000 of hundreds of taps each."""
+
+
+@lru_cache(maxsize=2)
 def _kernel(up: int, down: int) -> tuple[NDArray[np.float32], int]:
     """Return windowed-sinc taps, shape=(up, n_taps), one row for each output phase, and the half-width.
 
@@ -90,10 +94,14 @@ def _kernel(up: int, down: int) -> tuple[NDArray[np.float32], int]:
     """
     cutoff = ROLLOFF * min(1.0, up / down)  # In units of the input's Nyquist frequency.
     half = math.ceil(ZERO_CROSSINGS / cutoff)
-    offset = np.arange(1 - half, half + 1)[None, :] - (np.arange(up) / up)[:, None]
-    window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offset / half) ** 2)))
-    taps = np.sinc(cutoff * offset) * window
-    return (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32), half
+    kernel = np.empty((up, 2 * half), dtype=np.float32)
+    for first in range(0, up, ROWS):
+        phases = np.arange(up)[first : first + ROWS] / up
+        offset = np.arange(1 - half, half + 1)[None, :] - phases[:, None]
+        window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offset / half) ** 2)))
+        taps = np.sinc(cutoff * offset) * window
+        kernel[first : first + ROWS] = taps / taps.sum(axis=1, keepdims=True)
+    return kernel, half
 
 
 def resample(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:

@@ -22,9 +22,14 @@ LOCAL_SUFFIXES = (".flac", ".wav")
 """What `hear_trusted` reads in this process: one child a clip would cost minutes over a corpus."""
 
 
-def hear_file(path: Path, config: Config, model: Model | None = None) -> Hint:
-    """Return the hint for a file of unknown origin. Raises `MediaError`, `StorageError` or `DetectorError`."""
-    with listen(path, config) as recording:
+def hear_file(
+    path: Path, config: Config, model: Model | None = None, *, within_s: float | None = None
+) -> Hint:
+    """Return the hint for a file of unknown origin; of what was heard within so many seconds, when given.
+
+    Raises `MediaError`, `StorageError` or `DetectorError`.
+    """
+    with listen(path, config, within_s=within_s) as recording:
         stream = Stream(
             recording.sample_rate, total_s=recording.total_s, max_seconds=config.max_seconds, model=model
         )

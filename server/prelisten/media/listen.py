@@ -104,6 +104,8 @@ class Recording:
     ending: Ending | None = None
     cut_short: str | None = None
     n_samples: int = 0
+    # When listening has to end, on the monotonic clock, however slow the listener is; `None` = never.
+    ends_at: float | None = None
     # Seconds that the listener waited for the decoder, which works beside it.
     waited_s: float = 0.0
 
@@ -149,6 +151,8 @@ class Recording:
         """
         try:
             for kind, payload in self._waited_for(self._child.messages()):
+                if self.ends_at is not None and time.monotonic() > self.ends_at:
+                    raise media_error("decode_timeout")
                 if kind == BLOCK:
                     start, samples = self._block(payload)
                     self.n_samples += samples.size
@@ -209,21 +213,29 @@ class Recording:
 
 @contextlib.contextmanager
 def listen(
-    path: Path, config: Config | None = None, *, cancelled: threading.Event | None = None
+    path: Path,
+    config: Config | None = None,
+    *,
+    cancelled: threading.Event | None = None,
+    within_s: float | None = None,
 ) -> Iterator[Recording]:
     """Open a recording for listening; its decoder ends with the `with` block.
+
+    The decoder's own clock counts only how long it is waited for. `within_s` bounds the listener's time too: what
+    was heard by then is kept, and the rest is cut short.
 
     Raises `MediaError` (with code, state and advice) when it cannot be heard at all, `StorageError` when the
     file itself cannot be opened, `Cancelled` when the event is set meanwhile.
     """
     limits = DecodeLimits.from_config(config) if config else DecodeLimits()
+    ends_at = None if within_s is None else time.monotonic() + within_s
     try:
         with Path(path).open("rb") as file:
             child = _Child(file, limits, cancelled or threading.Event())
     except OSError as error:
         raise StorageError(f"The recording cannot be opened, or no decoder be started ({error}).") from error
     try:
-        yield Recording(_header(child), child)
+        yield Recording(_header(child), child, ends_at=ends_at)
     finally:
         child.kill()
 

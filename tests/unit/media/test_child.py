@@ -255,3 +255,13 @@ def test_nothing_is_imported_once_rights_are_given_up(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout == "closed\n", done.stderr
+
+
+def test_listening_ends_within_the_time_given(path: Path) -> None:
+    """Whoever has to answer by a certain time gets what was heard until then."""
+    path.write_bytes(wav_bytes(speech_like(20.0)))
+    with listen(path, within_s=1.0) as recording:
+        for _ in recording.blocks():
+            time.sleep(0.4)
+    assert recording.cut_short == "decode_timeout"
+    assert 0 < recording.n_samples < 20 * 16_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,12 @@ def test_damaged_samples_become_zero_and_are_counted():
     wave = admit(np.array([0.5, np.nan, np.inf, -np.inf, 1e38, -0.5], np.float32), 16_000)
     assert wave.n_not_finite == 4
     np.testing.assert_array_equal(wave.samples, np.array([0.5, 0, 0, 0, 0, -0.5], np.float32))
+
+
+def test_a_rate_without_a_common_divisor_costs_little_memory():
+    """A file may state any rate; 191,999 Hz needs 16,000 rows of taps, and must not need a gigabyte to make them."""
+    tracemalloc.start()
+    resample(np.zeros(1000, dtype=np.float32), 191_999)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60_000_000
