@@ -144,6 +144,12 @@ def test_used_up_budget_comes_back(services: Services) -> None:
         assert is_used_up(tx, per_day, now + timedelta(hours=23))
         assert not is_used_up(tx, per_day, now + timedelta(hours=25))
         assert not is_used_up(tx, Budgets(), now)
+    with services.storage.transaction() as tx:  # The only one within the budget was long ago, the others just now.
+        tx.connection.exec_driver_sql(
+            "UPDATE cases SET opened_at = '2020-01-01 00:00:00.000000' WHERE submission_id IN "
+            "(SELECT submission_id FROM decisions WHERE NOT is_over_budget)"
+        )
+        assert not is_used_up(tx, per_hour, now)
 
 
 def test_context_is_the_hosts_word_and_is_remembered(services: Services) -> None:

@@ -40,6 +40,7 @@ def test_no_check_talks_another_one_down() -> None:
     """Who fools one detector has still to fool the next."""
     assert together({"a": 0.9, "b": 0.0}) == 0.9
     assert together({"a": 0.2, "b": 0.1}) == 0.2
+    assert together({"a": 0.8, "b": 0.8, "c": 0.1}) == together({"a": 0.8, "b": 0.8})
 
 
 @given(several, shares, st.sampled_from("abc"), scores)
