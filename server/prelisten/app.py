@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from prelisten.catalogue import catalogue, sentence
@@ -13,6 +13,7 @@ from prelisten.logs import set_up as set_up_logs
 from prelisten.proxy import BehindProxies, read_trusted
 from prelisten.routes import request_log
 from prelisten.routes.answers import clock_text
+from prelisten.routes.api import PREFIX, http_error
 from prelisten.routes.demo import make_demo
 from prelisten.routes.request_log import refused
 from prelisten.routes.review import make_review
@@ -89,6 +90,9 @@ def _error_page(error: HTTPException) -> Response | HTTPException:
         return error
     if isinstance(error, SecurityError):  # Under a foreign name there are no addresses to put on a page.
         return Response(sentence("error.unknown_host") + "\n", error.code, mimetype="text/plain")
+    # No route, or no such method: the blueprint does not hear of these.
+    if request.path.startswith(f"{PREFIX}/"):
+        return make_response(http_error(error))
     code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
     retry_after: int | None = getattr(error, "retry_after", None)
     refused(code)

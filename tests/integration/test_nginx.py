@@ -22,7 +22,11 @@ import trustme
 from tests.browser.conftest import PRELISTEN, Server, free_port, start_server
 from tests.recordings import speech_like, wav_bytes
 
-NGINX = os.environ.get("TEST_NGINX") or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+NGINX = (
+    os.environ.get("TEST_NGINX")
+    or shutil.which("nginx")
+    or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+)
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = "127.0.0.9"  # On Linux every 127.x.y.z is this machine's: the proxy gets an address of its own.
 

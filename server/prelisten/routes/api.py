@@ -18,6 +18,7 @@ from prelisten.routes.answers import answer, progress_of, record, require_there
 from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
 from prelisten.routes.events import events
 from prelisten.routes.metrics import metrics
+from prelisten.routes.openapi import openapi
 from prelisten.routes.request_log import refused
 from prelisten.routes.static import register_static
 
@@ -44,9 +45,10 @@ def make_blueprint() -> Blueprint:
     blueprint.get("/uploads/<submission_id>/events")(events)
     blueprint.get("/health")(health)
     blueprint.get("/metrics")(metrics)
+    blueprint.get("/openapi.json")(openapi)
     register_static(blueprint)
     blueprint.register_error_handler(PrelistenError, _error)
-    blueprint.register_error_handler(HTTPException, _http_error)
+    blueprint.register_error_handler(HTTPException, http_error)
     blueprint.after_request(_cross_origin)
     return blueprint
 
@@ -212,11 +214,10 @@ def _error(error: PrelistenError) -> tuple[Response, int]:
     return response, error.http_status
 
 
-def _http_error(error: HTTPException) -> tuple[Response, int]:
+def http_error(error: HTTPException) -> tuple[Response, int]:
+    """Answer a program: the status and its headers (Allow, Retry-After) as they are, the body as JSON."""
     code = "rate_limited" if error.code == 429 else (error.name or "error").lower().replace(" ", "_")
     refused(code)
     response = _fresh(error={"code": code, "message": error.description or error.name})
-    for name, value in error.get_headers():
-        if name == "Retry-After":
-            response.headers[name] = value
+    response.headers.extend([pair for pair in error.get_headers() if pair[0] != "Content-Type"])
     return response, error.code or 500

@@ -1,0 +1,101 @@
+"""The description of the API is true: a program made requests of all kinds from it, and compared every answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prelisten.routes.openapi import description
+from tests.browser.conftest import start_server
+from tests.integration.test_api_keys import key, post
+from tests.integration.test_routes import API
+
+SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
+CONFIG = Path(__file__).parent / "openapi" / "schemathesis.toml"
+STATIC = {"widget.js", "b/{name}", "locales/{name}", "pages/{name}"}
+WIDE = "1000000/minute"
+# Small: every operation, odd and ordinary; full: with sequences of requests, for as long as it takes.
+IS_FULL = os.environ.get("TEST_SIZE") == "full"
+SIZE = (
+    ["-n", "300", "--max-time", "600"]
+    if IS_FULL
+    else ["-n", "12", "--max-time", "30", "--phases", "coverage,fuzzing"]
+)
+
+
+def test_every_route_is_described(site):
+    """A view that is not in the description does not exist for anybody; one that is there, exists."""
+    rules = {
+        (
+            rule.rule.removeprefix(f"{API}/")
+            .replace("<submission_id>", "{id}")
+            .replace("<path:name>", "{name}"),
+            method.lower(),
+        )
+        for rule in site.app.url_map.iter_rules()
+        if rule.rule.startswith(f"{API}/")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    described = {
+        (path.removeprefix("/"), method)
+        for path, methods in description()["paths"].items()
+        for method in methods
+    }
+    assert {rule for rule in rules if rule[0] not in STATIC} == described
+
+
+def test_description_knows_where_it_is(site):
+    """Below a path, too: the address in it is the one that was asked."""
+    assert site.client().get(f"{API}/openapi.json").json["servers"] == [{"url": f"http://localhost{API}"}]
+    below = site.client().get(f"{API}/openapi.json", environ_overrides={"SCRIPT_NAME": "/check"})
+    assert below.json["servers"] == [{"url": f"http://localhost/check{API}"}]
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "health"), ("GET", "challenge"), ("GET", "nowhere")])
+def test_programs_get_json_whatever_they_ask(site, method, path):
+    """Also for an address that is none, and a method that does not fit: with the ones that do."""
+    answer = site.client().open(f"{API}/{path}", method=method)
+    assert answer.status_code in (404, 405)
+    assert answer.json["error"]["code"]
+    assert (answer.status_code == 405) == ("Allow" in answer.headers)
+
+
+def test_what_a_back_end_reads_is_described(site):
+    """Every field of the longest answer stands in the schema."""
+    secret = key(site)
+    url = post(site, secret).json["status_url"]
+    told = site.client().get(url, headers={"Authorization": f"Bearer {secret}"}).json
+    assert set(told) == set(description()["components"]["schemas"]["Submission"]["properties"])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A real server that refuses nobody for asking much."""
+    settings = dict.fromkeys(("rate_limit", "upload_rate_limit", "busy_upload_rate_limit"), WIDE)
+    started = start_server(
+        tmp_path_factory.mktemp("openapi") / "data", workers="0", wait_s="0", max_queue="1000000", **settings
+    )
+    yield started
+    started.stop()
+
+
+def test_every_answer_is_as_described(served, tmp_path):
+    """Requests made from the description, fitting and unfit: no fault, no undescribed status, type or field."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PRELISTEN_")}
+    done = subprocess.run(
+        [
+            SCHEMATHESIS, "--config-file", CONFIG, "run", f"{served.url}{API}/openapi.json",
+            "--seed", "7", "--no-color", "--generation-database", "none", *SIZE,
+        ],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
+    assert served.process.poll() is None
