@@ -21,7 +21,9 @@ from prelisten.media import child
 from prelisten.media import listen as listening
 from prelisten.media.limits import DecodeLimits
 from prelisten.media.listen import listen
-from prelisten.media.readers import UnreadableError
+from prelisten.media.protocol import HEADER as HEADER_KIND
+from prelisten.media.protocol import pack_json
+from prelisten.media.readers import UnreadableError, ffmpeg
 from tests.recordings import speech_like, wav_bytes
 
 HEADER = """
@@ -237,9 +239,11 @@ def test_limit_is_met_before_anything_is_decoded(limits: DecodeLimits, code: str
     assert out.getvalue() == b""
 
 
-def test_too_little_memory_is_a_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A decoder that gets no memory is a limit of ours, whatever words its libraries find for it."""
-    monkeypatch.setattr(DecodeLimits, "from_config", lambda _: DecodeLimits(memory_bytes=1_000_000))
+@pytest.mark.parametrize("megabytes", [1, 40, 120, 180, 205])
+def test_too_little_memory_is_a_limit(megabytes: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that gets no memory is a limit of ours, whatever words its libraries find for it, and no hang."""
+    limits = DecodeLimits(memory_bytes=megabytes * 1_000_000)
+    monkeypatch.setattr(DecodeLimits, "from_config", lambda _: limits)
     assert code_of(path) == "out_of_memory"
 
 
@@ -265,3 +269,56 @@ def test_listening_ends_within_the_time_given(path: Path) -> None:
             time.sleep(0.4)
     assert recording.cut_short == "decode_timeout"
     assert 0 < recording.n_samples < 20 * 16_000
+
+
+def test_numbers_that_are_none_do_not_reach_the_parent() -> None:
+    """Python's JSON would write NaN, which no other reader takes."""
+    with pytest.raises(ValueError, match="JSON compliant"):
+        pack_json(HEADER_KIND, {"total_s": float("nan")})
+
+
+def decoded(content: bytes, folder: Path) -> str:
+    """Decode in this very process, without any of the child's isolation, and return how it ended."""
+    path = folder / "named.wav"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        try:
+            child.decode(file.fileno(), DecodeLimits(), {}, BytesIO())
+        except UnreadableError as error:
+            return error.code
+    return "decoded"
+
+
+NAMING = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{url}a.ts\n#EXT-X-ENDLIST\n",
+    "hls-file": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{file}\n#EXT-X-ENDLIST\n",
+    "concat": "ffconcat version 1.0\nfile '{url}a.wav'\n",
+    "concat-file": "ffconcat version 1.0\nfile '{file}'\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 0\n",
+    "rtsp-text": "rtsptextRTSP-URL={url}\n",
+    "smil": "[playlist]\nFile1={url}a.wav\n",
+}
+
+
+@pytest.mark.parametrize("text", NAMING.values(), ids=NAMING)
+def test_file_that_names_others_opens_none_of_them(text: str, tmp_path: Path, path: Path) -> None:
+    """The list of formats alone stops playlists: nobody is called, and the server's own files stay closed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        port = server.getsockname()[1]
+        content = text.format(url=f"http://127.0.0.1:{port}/", file=path, port=port)
+        assert decoded(content.encode(), tmp_path) == "not_audio"
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_format_list_is_what_stops_a_playlist(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both lists open such a file is followed: the test above can fail."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ffmpeg, "FORMATS", f"{ffmpeg.FORMATS},concat")
+    monkeypatch.setattr(ffmpeg, "PROTOCOLS", "file,concat")
+    content = f"ffconcat version 1.0\nfile '{path.name}'\n"
+    path.rename(other := tmp_path / "other.wav")
+    assert decoded(content.replace(path.name, other.name).encode(), tmp_path) == "decoded"

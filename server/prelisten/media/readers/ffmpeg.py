@@ -83,6 +83,8 @@ class AvReader(Reading):
         options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS}
         try:
             self._input: Any = av.open(self._file, container_options=options)
+        except MemoryError:  # FFmpeg's own is an `FFmpegError` too, and no damage of the file.
+            raise
         except (av.error.FFmpegError, ValueError) as error:
             raise self._unreadable() from error
         streams = self._input.streams.audio
@@ -108,6 +110,8 @@ class AvReader(Reading):
                 if packet.pts is not None and packet.size:
                     start = packet.pts if start is None else start
                     end = max(end or 0, packet.pts + (packet.duration or 0))
+        except MemoryError:
+            raise
         except av.error.FFmpegError:
             # What comes before the damage counts; decoding meets it again, and says so.
             pass
@@ -125,6 +129,8 @@ class AvReader(Reading):
                 yield from self._context.decode(packet if packet.size else None)
             except av.error.EOFError:
                 return
+            except MemoryError:
+                raise
             except (av.error.FFmpegError, ValueError):
                 self.damaged += 1
                 if self.damaged > MAX_DAMAGED:
