@@ -226,6 +226,12 @@ def last_about(tx: HasConnection, subject: str, kind: str) -> Entry | None:
     return None if row is None else Entry(*row)
 
 
+def entries_about(tx: HasConnection, subject: str) -> list[Entry]:
+    """Return every entry about a subject, in order."""
+    statement = select(entries).where(entries.c.subject == subject).order_by(entries.c.seq)
+    return [Entry(*row) for row in tx.connection.execute(statement)]
+
+
 def subjects_of_lost_decisions(tx: HasConnection) -> Iterator[str]:
     """Yield the subjects whose decision is in the log and not in the table of decisions (any more)."""
     stored = table("decisions", column("submission_id"))

@@ -109,6 +109,20 @@ class StorageError(PrelistenError):
     http_status = 503
 
 
+class DiskFullError(StorageError):
+    """There is no room for the upload, by the operator's limits or by the disk's."""
+
+    code = "disk_full"
+    http_status = 507
+    retry_after_s = 300
+
+    def __init__(self) -> None:
+        """Say what to do; how full the disk is concerns nobody outside."""
+        super().__init__(
+            "The server has no room for recordings just now; this one was not taken. Try again later."
+        )
+
+
 class Cancelled(PrelistenError):  # noqa: N818 - an event, not a fault
     """Work was called off in its middle: the process is to stop, or another one has taken the job over."""
 

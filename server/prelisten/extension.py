@@ -35,6 +35,7 @@ def refusal(error: PrelistenError) -> HTTPException:
     """Return an error of ours as one of Werkzeug's, for the application's own handlers; its `slug` is our code."""
     kind = default_exceptions.get(error.http_status, InternalServerError)
     answer = kind(description=str(error))
+    answer.code = error.http_status  # Werkzeug has no exception of its own for 507.
     if error.retry_after_s is not None:
         answer.retry_after = error.retry_after_s  # type: ignore[attr-defined]
     answer.slug = error.code  # type: ignore[attr-defined]

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from pathlib import Path
-
 from prelisten.assets import bundled_detector
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
@@ -13,12 +9,9 @@ from prelisten.engine.embedded import EmbeddedEngine
 from prelisten.keys import load_keys
 from prelisten.pipeline import Services
 from prelisten.policy import load_policy
-from prelisten.storage.blobs import Blobs
+from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
+from prelisten.storage.blobs import Blobs, remove_leftovers
 from prelisten.storage.sql import open_storage
-
-LEFTOVER_FOLDERS = ("quarantine", "blobs/unfinished")
-# Longer than the longest upload or decoding.
-LEFTOVER_AGE_S = 3600.0
 
 
 def wire(config: Config) -> Services:
@@ -30,7 +23,7 @@ def wire(config: Config) -> Services:
     storage = open_storage(config.database_url)
     activate_policy(storage, policy)
     for folder in LEFTOVER_FOLDERS:
-        _remove_leftovers(config.data / folder)
+        remove_leftovers(config.data / folder, older_than_s=LEFTOVER_AGE_S)
     return Services(
         config=config,
         storage=storage,
@@ -41,12 +34,3 @@ def wire(config: Config) -> Services:
         detectors=frozenset({bundled_detector()}),
         shadow=shadow,
     )
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-written; what is younger may still be in somebody's hands."""
-    oldest = time.time() - LEFTOVER_AGE_S
-    for path in folder.glob("*"):
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < oldest:
-                path.unlink()

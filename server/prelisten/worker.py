@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ from prelisten.engine.interface import Lease
 from prelisten.metrics import Totals
 from prelisten.outbox.courier import Courier
 from prelisten.pipeline import Services, screen_submission
+from prelisten.retention import Sweeper
 
 # What runs beside the screening is told to stop with it, and may hang in a name server: it is not waited for longer.
 SIDE_STOP_S = 2.0
@@ -21,15 +23,15 @@ SIDE_STOP_S = 2.0
 def run_worker(services: Services, *, stop: threading.Event) -> None:
     """Screen submissions until `stop` is set; then end within a second or two.
 
-    The decoding at hand is killed and its job given back uncounted. Beside it, events are sent and counts stored.
-    While it runs, `services.engine.has_live_worker()` holds.
+    The decoding at hand is killed and its job given back uncounted. Beside it, events are sent, counts stored,
+    and what is past its age is removed. While it runs, `services.engine.has_live_worker()` holds.
     """
 
     def handle(lease: Lease) -> None:
         screen_submission(lease.submission_id, services, lease=lease)
 
     totals = Totals(services.meter, services.storage)
-    with _beside(stop, Courier(services.storage, services.config).run, totals.run):
+    with _beside(stop, Courier(services.storage, services.config).run, totals.run, Sweeper(services).run):
         services.engine.run(handle, worker=worker_id(), stop=stop)
 
 
@@ -43,8 +45,9 @@ def _beside(stop: threading.Event, *loops: Callable[[threading.Event], None]) ->
         yield
     finally:
         stop.set()
+        end = time.monotonic() + SIDE_STOP_S
         for thread in threads:
-            thread.join(SIDE_STOP_S)
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 def worker_id() -> str:

@@ -51,13 +51,15 @@ def honest(content: bytes, folder: Path) -> dict:
     return claim_of(stream.finish(), recording.exact)
 
 
-def token_for(services: Services, content: bytes, *, now: int | None = None, **changes) -> str:
+def token_for(
+    services: Services, content: bytes, *, now: int | None = None, session: str | None = None, **changes
+) -> str:
     """Return the token that a browser gets for a file."""
     now = int(time.time()) if now is None else now
     text, challenge = issue_challenge(
         action="voice-upload",
         origin=ORIGIN,
-        session=None,
+        session=session,
         detectors=services.detectors,
         keys=services.keys,
         now=now,

@@ -116,6 +116,13 @@ class EmbeddedEngine:
         """Take a job away inside the caller's transaction; who works on it finds the lease lost."""
         tx.connection.execute(delete(jobs).where(jobs.c.submission_id == submission_id))
 
+    def forget_ended(self, tx: HasConnection, before: datetime) -> int:
+        """Remove the jobs that ended before that time, and workers not seen since; return how many jobs."""
+        tx.connection.execute(delete(workers).where(workers.c.seen_at < before))
+        # A job's `due_at` is the end of its last lease: a little later than the job's own.
+        ended = delete(jobs).where(jobs.c.state == DONE, jobs.c.due_at < before)
+        return tx.connection.execute(ended).rowcount
+
     def status(self, tx: HasConnection, submission_id: str) -> JobStatus | None:
         """Return where a job is, or `None` when it has ended or there is none."""
         found = tx.connection.execute(select(jobs).where(jobs.c.submission_id == submission_id))

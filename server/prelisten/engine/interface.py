@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -106,6 +107,9 @@ class Engine(Protocol):
 
     def remove(self, tx: HasConnection, submission_id: str) -> None:
         """Take a job away inside the caller's transaction; who works on it finds the lease lost."""
+
+    def forget_ended(self, tx: HasConnection, before: datetime) -> int:
+        """Remove the jobs that ended before that time, and workers not seen since; return how many jobs."""
 
     def status(self, tx: HasConnection, submission_id: str) -> JobStatus | None:
         """Return where a job is, or `None` when it has ended or there is none."""

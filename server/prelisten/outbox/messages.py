@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, delete, insert, select, update
 
 from prelisten.storage.tables import outbox
 
@@ -171,6 +171,11 @@ def replay(
     chosen: ColumnElement[bool] = outbox.c.id.in_(ids) | outbox.c.state.in_(states)
     fresh = {"state": MessageState.PENDING, "attempts": 0, "due_at": now, "ended_at": None}
     return tx.connection.execute(update(outbox).where(chosen).values(fresh)).rowcount
+
+
+def forget(tx: HasConnection, before: datetime) -> int:
+    """Remove the messages that ended before that time; return how many."""
+    return tx.connection.execute(delete(outbox).where(outbox.c.ended_at < before)).rowcount
 
 
 def _message(row: RowMapping | Mapping[str, Any]) -> Message:

@@ -18,6 +18,7 @@ from prelisten.engine.interface import Engine
 from prelisten.errors import OverloadedError, PrelistenError, RateLimitedError
 from prelisten.pressure import Pressure, retry_after_s
 from prelisten.routes.client import client_address, leave_unread
+from prelisten.storage.space import Space
 
 # The depth of the queue is counted in the database; under load many ask in the same moment.
 DEPTH_KEPT_S = 0.25
@@ -47,6 +48,7 @@ class Admission:
         self._engine = engine
         self._pressure = pressure
         self._api_keys = api_keys
+        self._space = Space(config)
         self.rates = Rates()
         self._depth, self._counted_at = 0, float("-inf")
 
@@ -55,12 +57,12 @@ class Admission:
         """Hold a place for this request's body.
 
         1. Nobody sends more than a client's share; less of it while the queue is more than half full.
-        2. The queue has room.
+        2. The queue has room, and so has the disk.
         3. The process has a place for one more body, and this client is not holding all that one may have.
         4. The API key has uploads left today; one is spent, and given back when this one fails.
 
-        Raises `RateLimitedError`, `OverloadedError` or `QuotaError`, all with `retry_after_s`; the body is then
-        left unread.
+        Raises `RateLimitedError`, `OverloadedError`, `DiskFullError` or `QuotaError`, all with `retry_after_s`; the
+        body is then left unread.
         """
         client = f"key:{api_key.id}" if api_key else client_address(request)
         with ExitStack() as held:
@@ -69,6 +71,7 @@ class Admission:
                 self._check_rate(client, depth, is_key=api_key is not None)  # 1
                 if depth >= self._config.max_queue:  # 2
                     raise OverloadedError(retry_after_s())
+                self._space.require(request.content_length or 0)
                 held.enter_context(self._pressure.receiving(client))  # 3
                 if api_key is not None:
                     held.enter_context(self._upload_of(api_key))  # 4

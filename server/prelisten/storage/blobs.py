@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -116,6 +117,17 @@ class Blobs:
         finally:
             with contextlib.suppress(OSError):  # The failure that led here matters more than this one.
                 path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, older_than_s: float) -> int:
+    """Remove what a killed process left half-written; what is younger may still be in somebody's hands."""
+    oldest, count = time.time() - older_than_s, 0
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+                count += 1
+    return count
 
 
 def flush_to_disk(path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -72,6 +72,9 @@ class Transaction(Protocol):
 
     def is_stored(self, sha256: str) -> bool:
         """Return whether any submission needs these bytes, as its recording or as what was scored of it."""
+
+    def stored_blobs(self, prefix: str) -> set[str]:
+        """Return the names of all needed bytes that begin so (two hexadecimal digits)."""
 
     def lock_blob(self, sha256: str) -> None:
         """Keep every other transaction from storing or removing these bytes until this one has ended."""
@@ -153,6 +156,27 @@ class Transaction(Protocol):
     def resolve_case(self, case_id: str, *, outcome: Outcome, note: str, reviewer: str, at: datetime) -> bool:
         """Store a reviewer's word. Return `False` when the case is unknown or was resolved before."""
 
+    def submissions_of(self, sid: str) -> list[str]:
+        """Return the ids of what was sent under a session's digest, oldest first."""
+
+    def everything_about(self, submission_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return every row that is about the submission, by the name of its table."""
+
+    def bury_submission(self, submission_id: str, at: datetime) -> frozenset[str]:
+        """Turn the submission into a tombstone; return the names of the blobs that it was about."""
+
+    def old_submissions(self, before: datetime, *, limit: int, with_recording: bool = False) -> list[str]:
+        """Return closed submissions (decided, no case open, not erased) from before that time, oldest first."""
+
+    def let_recordings_go(self, submission_ids: Collection[str], at: datetime) -> frozenset[str]:
+        """Note that the submissions' recordings are no longer kept; return the names of their blobs."""
+
+    def forget_tokens(self, expired_before: int) -> int:
+        """Remove the records of tokens that expired before that time (seconds since 1970); return how many."""
+
+    def take_chore(self, name: str, now: datetime, *, every: timedelta) -> bool:
+        """Return whether the chore is due, and make it due again after `every`: one taker gets it."""
+
 
 class Storage(Protocol):
     """A database that is at the head of its migrations."""
@@ -162,6 +186,9 @@ class Storage(Protocol):
 
     def read(self) -> AbstractContextManager[Transaction]:
         """Open a reading transaction: one consistent picture, nothing locked."""
+
+    def scrub(self) -> None:
+        """Take what was erased out of the database's journal too, as far as that can be done now."""
 
     def close(self) -> None:
         """Close every connection."""

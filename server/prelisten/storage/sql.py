@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from sqlalchemy import (
     Executable,
     Table,
     create_engine,
+    delete,
     event,
     false,
     func,
@@ -39,12 +42,15 @@ from prelisten.records import (
     ReviewCase,
     Submission,
     SubmissionState,
+    TokenState,
 )
 from prelisten.storage import rows, tables
 from prelisten.storage.interface import Evidence, TokenSpent
 
 # A writer waits this long for the others. Writing takes milliseconds; past this something is stuck.
 BUSY_TIMEOUT_MS = 10_000
+# Emptying the journal waits for readers no longer than this; the next time will do.
+SCRUB_TIMEOUT_MS = 2_000
 # The web server has 32 threads, and a read may be open beside a write.
 POOL_SIZE, POOL_OVERFLOW = 8, 56
 
@@ -86,6 +92,18 @@ class SqlTransaction:
         as_scored = select(sent.id).join(tables.evidence, scored.submission_id == sent.id)
         as_scored = as_scored.where(scored.pcm_sha256 == sha256, is_kept)
         return any(self._first(statement.limit(1)) is not None for statement in (as_sent, as_scored))
+
+    def stored_blobs(self, prefix: str) -> set[str]:
+        """Return the names of all needed bytes that begin so (two hexadecimal digits)."""
+        sent, scored = tables.submissions.c, tables.evidence.c
+        end = (
+            f"{int(prefix, 16) + 1:02x}" if prefix != "ff" else "g"
+        )  # A range can use the index, LIKE may not.
+        is_kept = sent.recording_removed_at.is_(None)
+        as_sent = select(sent.sha256).where(sent.sha256 >= prefix, sent.sha256 < end, is_kept)
+        as_scored = select(scored.pcm_sha256).join(tables.submissions, scored.submission_id == sent.id)
+        as_scored = as_scored.where(scored.pcm_sha256 >= prefix, scored.pcm_sha256 < end, is_kept)
+        return {*self.connection.execute(as_sent).scalars(), *self.connection.execute(as_scored).scalars()}
 
     def lock_blob(self, sha256: str) -> None:
         """Keep every other transaction from storing or removing these bytes until this one has ended."""
@@ -262,6 +280,91 @@ class SqlTransaction:
         )
         return self.connection.execute(statement).rowcount == 1
 
+    def submissions_of(self, sid: str) -> list[str]:
+        """Return the ids of what was sent under a session's digest, oldest first."""
+        table = tables.submissions.c
+        found = select(table.id).where(table.sid == sid).order_by(table.received_at, table.id)
+        return list(self.connection.execute(found).scalars())
+
+    def everything_about(self, submission_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Return every row that is about the submission, by the name of its table."""
+        is_this = {tables.submissions: tables.submissions.c.id == submission_id}
+        for table in (tables.spent_tokens, *_about_submissions()):
+            is_this[table] = table.c.submission_id == submission_id
+        return {
+            table.name: [
+                dict(row) for row in self.connection.execute(select(table).where(condition)).mappings()
+            ]
+            for table, condition in is_this.items()
+        }
+
+    def bury_submission(self, submission_id: str, at: datetime) -> frozenset[str]:
+        """Turn the submission into a tombstone; return the names of the blobs that it was about."""
+        blobs = self._blobs_of([submission_id])
+        for table in _about_submissions():
+            self.connection.execute(delete(table).where(table.c.submission_id == submission_id))
+        # The token stays spent until nobody could use it again, and says nothing more of what it was spent for.
+        of_this = update(tables.spent_tokens).where(tables.spent_tokens.c.submission_id == submission_id)
+        self.connection.execute(of_this.values(sha256="", idempotency_key=None, sid=None))
+        row: dict[str, Any] = {column.name: None for column in tables.submissions.columns if column.nullable}
+        row |= {"sha256": "", "size_bytes": 0, "file_name": "", "media_type": "", "declared": False}
+        row |= {"hint_check": rows.hint_check_to_json(HintCheck(TokenState.ABSENT))}
+        row |= {"state": SubmissionState.ERASED, "erased_at": at, "recording_removed_at": at}
+        self._update_submission(submission_id, **row)
+        return blobs
+
+    def _blobs_of(self, submission_ids: Collection[str]) -> frozenset[str]:
+        sent, scored = tables.submissions.c, tables.evidence.c
+        as_sent = select(sent.sha256).where(sent.id.in_(submission_ids))
+        as_scored = select(scored.pcm_sha256).where(scored.submission_id.in_(submission_ids))
+        names = (name for found in (as_sent, as_scored) for name in self.connection.execute(found).scalars())
+        return frozenset(filter(None, names))
+
+    def old_submissions(self, before: datetime, *, limit: int, with_recording: bool = False) -> list[str]:
+        """Return closed submissions (decided, no case open, not erased) from before that time, oldest first."""
+        table, case = tables.submissions.c, tables.cases.c
+        has_open_case = select(case.id).where(case.submission_id == table.id, case.outcome.is_(None)).exists()
+        old = select(table.id).where(
+            table.received_at < before, table.state == SubmissionState.DECIDED, ~has_open_case
+        )
+        if with_recording:
+            old = old.where(table.recording_removed_at.is_(None))
+        return list(self.connection.execute(old.order_by(table.received_at, table.id).limit(limit)).scalars())
+
+    def let_recordings_go(self, submission_ids: Collection[str], at: datetime) -> frozenset[str]:
+        """Note that the submissions' recordings are no longer kept; return the names of their blobs."""
+        blobs = self._blobs_of(submission_ids)
+        chosen = update(tables.submissions).where(tables.submissions.c.id.in_(submission_ids))
+        self.connection.execute(chosen.values(recording_removed_at=at))
+        return blobs
+
+    def forget_tokens(self, expired_before: int) -> int:
+        """Remove the records of tokens that expired before that time (seconds since 1970); return how many."""
+        old = delete(tables.spent_tokens).where(tables.spent_tokens.c.expires_at < expired_before)
+        return self.connection.execute(old).rowcount
+
+    def take_chore(self, name: str, now: datetime, *, every: timedelta) -> bool:
+        """Return whether the chore is due, and make it due again after `every`: one taker gets it."""
+        chores = tables.chores
+        row = self._first(select(chores).where(chores.c.name == name))
+        if row is None:
+            self.connection.execute(insert(chores).values(name=name, due_at=now + every))
+            return True
+        # The condition on the old time: of two processes that read it at once, one changes it.
+        mine = update(chores).where(chores.c.name == name, chores.c.due_at == row["due_at"])
+        return row["due_at"] <= now and bool(
+            self.connection.execute(mine.values(due_at=now + every)).rowcount
+        )
+
+
+def _about_submissions() -> list[Table]:
+    """Return every table with rows about one submission, also those that came later."""
+    return [
+        table
+        for table in tables.metadata.sorted_tables
+        if any(key.column.table is tables.submissions for key in table.foreign_keys)
+    ]
+
 
 class SqlStorage:
     """A database at the head of its migrations. Safe for threads; a forked child gets its own connections."""
@@ -289,6 +392,26 @@ class SqlStorage:
         """Open a reading transaction: one consistent picture."""
         with _as_storage_error(), self.engine.connect() as connection:
             yield SqlTransaction(connection)
+
+    def scrub(self) -> None:
+        """Take what was erased out of the database's journal too, as far as nobody is reading it just now.
+
+        SQLite's write-ahead log keeps earlier pages until it is written over. Elsewhere there is nothing to do.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with (
+            _as_storage_error(),
+            self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as line,
+        ):
+            raw = line.connection.driver_connection
+            if raw is None:
+                return
+            raw.execute(f"PRAGMA busy_timeout={SCRUB_TIMEOUT_MS}").close()
+            try:
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
 
     def close(self) -> None:
         """Close every connection."""
@@ -378,8 +501,23 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        "secure_delete=ON",  # What is erased is overwritten, not only unlinked.
     ):
-        connection.execute(f"PRAGMA {pragma}").close()
+        _run_patiently(connection, f"PRAGMA {pragma}")
+
+
+def _run_patiently(connection: Any, statement: str) -> None:
+    """Run a statement, waiting for a lock: of several that make a new database's log, SQLite refuses some at once."""
+    end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute(statement).close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
