@@ -289,6 +289,7 @@ ATTACKERS = (
     Poison("second-track.mp4", lambda: two_tracks("mp4", "aac"), DONE, "label", ("OTHER_TRACKS",), "the voice in a second sound track"),
     Poison("second-track.mkv", lambda: two_tracks("matroska", "libopus"), DONE, "label", ("OTHER_TRACKS",), "the voice in a second sound track"),
     Poison("rate-change.aac", rate_change, DONE, "label", ("TRUNCATED", "DAMAGED"), "another sample rate from the middle on"),
+    Poison("kinds-change.ogg", lambda: good("ogg") + good("opus"), DONE, "label", ("DAMAGED",), "a Vorbis stream, then an Opus stream that nobody announced"),
 
     Poison("10-hours-of-nothing.opus", lambda: oggs.hours_of_lost_frames(10), DONE, "label", ("SILENCE",), "10 hours in under a megabyte"),
     Poison("10-hours-of-nothing.flac", lambda: flacs.silence(36_000), DONE, "label", ("SILENCE",), "10 hours in 400 KB"),

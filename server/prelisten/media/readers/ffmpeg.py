@@ -35,6 +35,8 @@ LENGTH_MARGIN_S = 1.0
 XING_MARKS = (b"Xing", b"Info")
 # A file may be damaged here and there; one that is damaged everywhere must not cost the whole clock.
 MAX_DAMAGED = 10_000
+# What PyAV raises on bytes that are wrong; `IndexError` when a track begins in the middle of a file.
+BROKEN = (av.error.FFmpegError, ValueError, IndexError)
 # Scanning the packets of a file that does not state its length: two hours of the shortest usual packets.
 MAX_SCANNED_PACKETS = 3_000_000
 
@@ -85,7 +87,7 @@ class AvReader(Reading):
             self._input: Any = av.open(self._file, container_options=options)
         except MemoryError:  # FFmpeg's own is an `FFmpegError` too, and no damage of the file.
             raise
-        except (av.error.FFmpegError, ValueError) as error:
+        except BROKEN as error:
             raise self._unreadable() from error
         streams = self._input.streams.audio
         if not streams:
@@ -112,7 +114,7 @@ class AvReader(Reading):
                     end = max(end or 0, packet.pts + (packet.duration or 0))
         except MemoryError:
             raise
-        except av.error.FFmpegError:
+        except BROKEN:
             # What comes before the damage counts; decoding meets it again, and says so.
             pass
         return None if end is None or start is None else float((end - max(0, start)) * self._stream.time_base)
@@ -131,7 +133,7 @@ class AvReader(Reading):
                 return
             except MemoryError:
                 raise
-            except (av.error.FFmpegError, ValueError):
+            except BROKEN:
                 self.damaged += 1
                 if self.damaged > MAX_DAMAGED:
                     return
