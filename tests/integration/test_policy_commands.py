@@ -14,6 +14,7 @@ from prelisten import audit
 from prelisten.cli import main
 from prelisten.pipeline import Services
 from prelisten.policy import parse_policy
+from prelisten.policy.cases import read_cases
 from prelisten.records import Outcome
 from tests.recordings import speech_like, wav_bytes
 from tests.services import make_services, screened
@@ -179,7 +180,8 @@ def test_built_in_cases_hold(capsys) -> None:
     """The built-in policy does what its cases say."""
     status, text = said(capsys, "test")
     assert status == 0, text
-    assert " of 17 cases" in text or "cases as expected" in text
+    count = len(read_cases())
+    assert f"{count} of {count} cases as expected" in text
 
 
 def test_failing_case_is_named(tmp_path: Path, capsys) -> None:

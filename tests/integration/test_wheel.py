@@ -90,6 +90,8 @@ def test_wheel_carries_what_the_server_reads(wheel):
     for part in (
         "prelisten/templates/form.html",
         "prelisten/policy/default.yaml",
+        "prelisten/policy/default.cases.yaml",
+        "prelisten/policy/schema.json",
         "prelisten/storage/migrations/",
         "prelisten/_web/manifest.json",
         "prelisten/_web/locales/en.json",
