@@ -110,9 +110,24 @@ def giant_comment() -> bytes:
     return bytes(info) + b"\x04" + len(body).to_bytes(3, "big") + body + rest
 
 
+def mp3_that_states(n_frames: int) -> bytes:
+    """Return 8 s of MP3 whose first frame states another count."""
+    return patched(
+        good("mp3"), max(good("mp3").find(mark) for mark in (b"Xing", b"Info")) + 8, ">I", n_frames
+    )
+
+
+def ogg_that_ends_at(granule: int) -> bytes:
+    """Return 8 s of Ogg Vorbis whose last page states another time, with the right sum."""
+    last = good("ogg").rfind(b"OggS")
+    page = patched(
+        good("ogg")[last:], 6, "<qIIi", granule, *struct.unpack_from("<II", good("ogg"), last + 14), 0
+    )
+    return good("ogg")[:last] + patched(page, 22, "<I", oggs.crc(page))
+
+
 def many_boxes(n_boxes: int) -> bytes:
-    start, rest = aac()[:28], aac()[28:]
-    return start + b"\0\0\0\x08free" * 0 + rest + b"\0\0\0\x08free" * n_boxes
+    return aac() + b"\0\0\0\x08free" * n_boxes
 
 
 def mp4_with(name: bytes, made: bytes) -> bytes:
@@ -258,7 +273,12 @@ ATTACKERS = (
     Poison("255-channels.opus", opus_of_many_channels, LIMIT, "review", ("TOO_MANY_CHANNELS",), "255 channels in Opus"),
     Poison("claims-10-hours.wav", lambda: stating(n_bytes=2 * RATE * 36_000), DONE, "label", ("TRUNCATED",), "a size of 10 hours on 8 s"),
     Poison("claims-10-hours.flac", lambda: flac_that_states(RATE * 36_000), DONE, "label", ("TRUNCATED",), "10 hours on 8 s"),
-    Poison("claims-1-second-of-8.flac", lambda: flac_that_states(RATE), DONE, "label", ("LENGTH_MISSTATED",), "1 s on 8 s, so that 7 s would stay unheard"),
+    Poison("claims-1-second-of-8.flac", lambda: flac_that_states(RATE), DONE, "label", ("LENGTH_MISSTATED",), "1 s on 8 s: all of it is heard, and it is said"),
+    Poison("claims-10-hours.mp3", lambda: mp3_that_states(1_000_000), DONE, "label", ("TRUNCATED",), "a count of frames for 10 hours on 8 s"),
+    Poison("claims-1-second.mp3", lambda: mp3_that_states(28), DONE, "accept", (), "a count of frames for 1 s on 8 s: all of it is heard", 8),
+    Poison("claims-10-hours.ogg", lambda: ogg_that_ends_at(36_000 * RATE), DONE, "label", ("TRUNCATED",), "a last page that states 10 hours"),
+    Poison("ends-before-it-begins.ogg", lambda: ogg_that_ends_at(-5), DONE, "label", (), "a last page that states a time before the first"),
+    Poison("no-time-a-packet.m4a", lambda: mp4_with(b"stts", boxes.full(b"stts", struct.pack(">III", 1, 378, 0))), DONE, "accept", (), "packets that state no time at all: all of them are heard"),
     Poison("huge-chunk.wav", lambda: riff.wave(riff.fmt(), riff.chunk(b"LIST", b"", size=2**32 - 9), riff.chunk(b"data", riff.pcm16(speech()))), ERROR, "reject", ("DAMAGED",), "a chunk of 4 GB before the sound"),
     Poison("chunk-to-itself.wav", lambda: riff.wave(riff.fmt(), riff.chunk(b"LIST", b"", size=2**32 - 8), riff.chunk(b"data", riff.pcm16(speech()))), ERROR, "reject", ("DAMAGED",), "a chunk whose size leads back to itself in 32 bits"),
     Poison("block-of-0.wav", lambda: riff.wave(riff.fmt(block=0), riff.chunk(b"data", riff.pcm16(speech()))), DONE, "accept", (), "0 bytes a frame in the header", 8),
@@ -301,7 +321,7 @@ ATTACKERS = (
     Poison("giant-cover.mp3", lambda: id3(24_000_000) + good("mp3"), DONE, "accept", (), "24 MB of cover picture before the sound", 8),
     Poison("endless-tag.mp3", lambda: b"ID3\3\0\0\x7f\x7f\x7f\x7f" + good("mp3"), ERROR, "reject", ("DAMAGED",), "a tag that states 256 MB"),
 
-    Poison("boxes-without-end.m4a", lambda: aac() + b"\0\0\0\x08free" * 1_000_000, DONE, "accept", (), "a million empty boxes", 8),
+    Poison("boxes-without-end.m4a", lambda: many_boxes(1_000_000), DONE, "accept", (), "a million empty boxes", 8),
     Poison("boxes-in-boxes.m4a", lambda: aac() + boxes.nested(b"moov", 20_000), DONE, "accept", (), "20,000 boxes inside each other", 8),
     Poison("boxes-in-boxes-first.m4a", lambda: aac()[:28] + boxes.nested(b"udta", 20_000) + aac()[28:], ERROR, "reject", ("DAMAGED",), "the same before the sound"),
     Poison("box-of-minus-1.m4a", lambda: aac() + boxes.box(b"free", b"", size=1) + b"\xff" * 8, DONE, "accept", (), "a box of 2^64 - 1 bytes", 8),

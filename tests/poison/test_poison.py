@@ -11,9 +11,9 @@ import pytest
 from prelisten.media.sandbox import CPU_MARGIN_S
 from prelisten.pipeline import Services
 from prelisten.records import Action, Finding
-from tests.poison.attacks import ATTACKERS
+from tests.poison.attacks import ATTACKERS, many_boxes
 from tests.poison.corpus import CORPUS, table
-from tests.poison.sounds import Poison
+from tests.poison.sounds import TIMEOUT, Poison
 from tests.poison.uploads import PEOPLE
 from tests.services import make_services, screened
 
@@ -63,6 +63,16 @@ def assert_heard_whole(seconds: float, submission_id: str, services: Services) -
     assert not recompute(services, submission_id).details["is_partial"]
     assert evidence.analysed_s == pytest.approx(evidence.total_s, abs=0.1)
     assert evidence.analysed_s == pytest.approx(seconds, abs=0.2)
+
+
+def test_file_that_keeps_the_decoder_busy_is_given_up(tmp_path: Path) -> None:
+    """Past the clock there is a finding and a decision, and no decoder any more."""
+    impatient = make_services(tmp_path / "data", decode_timeout_s=0.5)
+    submission, decision = screened(impatient, many_boxes(4_000_000), file_name="memo.m4a")
+    assert recompute(impatient, submission.id).state == TIMEOUT
+    assert "DECODE_TIMEOUT" in {reason.code for reason in decision.reasons}
+    assert decision.action is Action.REVIEW
+    impatient.storage.close()
 
 
 def test_no_process_grew_beyond_its_limit(services: Services) -> None:

@@ -154,6 +154,7 @@ PEOPLE = (
     Poison("ape-tag.mp3", lambda: good("mp3") + ape_tag(), DONE, "accept", about="a tag of other programs behind the sound", heard_s=8),
     Poison("id3v1.mp3", lambda: good("mp3") + b"TAG" + bytes(125), DONE, "accept", about="the oldest tag behind the sound", heard_s=8),
     Poison("tagged.flac", lambda: id3(100_000) + good("flac"), DONE, "accept", about="FLAC behind a tag that is not FLAC's", heard_s=8),
+    Poison("tagged-behind.flac", lambda: good("flac") + noise(40_000), DONE, "accept", about="40 KB of another program behind FLAC", heard_s=8),
     Poison("phone.wav", lambda: sndfile("ULAW", rate=8_000), DONE, "accept", about="a telephone's mu-law at 8 kHz", heard_s=8),
     Poison("a-law.wav", lambda: sndfile("ALAW", rate=8_000), DONE, "accept", about="a telephone's A-law at 8 kHz", heard_s=8),
     Poison("adpcm.wav", lambda: sndfile("MS_ADPCM"), DONE, "accept", about="an answering machine's ADPCM", heard_s=8),

@@ -192,7 +192,7 @@ class AvReader(Reading):
         origin = self._first.pts or 0
         try:
             self._input.seek(origin + round(seconds / self._stream.time_base), stream=self._stream)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, OverflowError):
             return False
         self._context.flush_buffers()
         return True

@@ -1,4 +1,4 @@
-"""FLAC by libsndfile, and by FFmpeg from the first damaged block on."""
+"""FLAC by libsndfile, and by FFmpeg from the first damaged block or from a wrong end on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
-from prelisten.media.readers.ffmpeg import AvReader
+from prelisten.media.readers.ffmpeg import LENGTH_MARGIN_S, AvReader
 from prelisten.media.readers.reader import Block, Check, Mono, Reading, UnreadableError, Windows
 from wasm_detector.container import Container
 
@@ -21,7 +21,7 @@ MAX_STATED_FRAMES = 2**36 - 1
 
 
 class FlacReader(Reading):
-    """libsndfile stops at a block whose sum is wrong. Players do not: so FFmpeg reads what follows."""
+    """libsndfile stops at a wrong sum and at the stated end. Players do not: so FFmpeg reads what follows."""
 
     def __init__(
         self, descriptor: int, container: Container, check: Check, sound: soundfile.SoundFile
@@ -57,23 +57,18 @@ class FlacReader(Reading):
                 samples = self._read(start, wanted)
                 if samples.size:
                     yield start, samples
-                if samples.size < wanted and self._is_over(start + samples.size):
-                    self.end_frame = start + samples.size
-                    self.is_longer = self._has_bytes_left()
-                    return
-                if samples.size < wanted:
-                    rest = ((start + samples.size, last), *windows[number + 1 :])
-                    yield from self._go_on(rest)
-                    return
+                if samples.size == wanted:
+                    continue
+                self.end_frame = start + samples.size
+                is_over = not self.damaged and self.end_frame >= self._sound.frames
+                if not is_over or self._has_bytes_left():
+                    self.damaged += not is_over and not self.damaged
+                    yield from self._go_on(((self.end_frame, last), *windows[number + 1 :]), is_over=is_over)
+                return
         self.is_longer = self._sound.tell() == self._sound.frames and self._has_bytes_left()
 
-    def _is_over(self, position: int) -> bool:
-        return not self.damaged and position >= self._sound.frames
-
-    def _go_on(self, windows: Windows) -> Iterator[Block]:
-        """Yield what FFmpeg makes of the rest."""
-        self.damaged = max(self.damaged, 1)
-        self.end_frame = windows[0][0]
+    def _go_on(self, windows: Windows, *, is_over: bool) -> Iterator[Block]:
+        """Yield what FFmpeg makes of what follows a damaged block, or the stated end when that `is_over`."""
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         try:
             other = AvReader(self._descriptor, self._container, self._check)
@@ -81,12 +76,16 @@ class FlacReader(Reading):
             return
         if (other.sample_rate, other.channels) != (self.sample_rate, self.channels):
             return
-        yield from other.blocks(windows)
+        n_more = 0
+        for start, samples in other.blocks(windows):
+            n_more += samples.size
+            yield start, samples
+        if n_more:
+            self.end_frame = other.end_frame
         self.damaged += other.damaged
         self.cancelled += other.cancelled
-        self.is_longer = other.is_longer
-        if other.end_frame is None or other.end_frame > self.end_frame:
-            self.end_frame = other.end_frame
+        # A few bytes behind the end may be another program's tag, which makes no sound.
+        self.is_longer = other.is_longer or (is_over and n_more > LENGTH_MARGIN_S * self.sample_rate)
 
     def _has_bytes_left(self) -> bool:
         """Return whether much follows the stated end: libsndfile believes the header, players play it all."""
