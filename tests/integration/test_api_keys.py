@@ -40,6 +40,15 @@ def test_back_end_names_action_and_session(site):
     assert post(site, key(site), action="no such; action").status_code == 400
 
 
+def test_back_end_names_the_context(site):
+    """Where the recording is played afterwards is the back end's to say, and nobody else's."""
+    live, anonymous = post(site, key(site), context="live"), post(site, None, context="live")
+    with site.services.storage.read() as tx:
+        assert tx.submission(live.json["id"]).context == "live"
+        assert tx.submission(anonymous.json["id"]).context == "feed"
+    assert post(site, key(site), context="nowhere").status_code == 400
+
+
 def test_back_end_reads_more_than_an_uploader(site):
     """The address that an uploader has tells a back end the findings too; without the scope it does not."""
     url = post(site, key(site)).json["status_url"]

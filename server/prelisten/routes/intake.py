@@ -22,7 +22,7 @@ from prelisten.errors import (
     StorageError,
     UploadTooLargeError,
 )
-from prelisten.records import Upload
+from prelisten.records import Context, Upload
 from prelisten.routes.client import leave_unread
 
 BLOCK_BYTES = 1 << 20
@@ -157,7 +157,7 @@ class Intake:
         )
 
     def from_back_end(self, upload: Upload, *, key_id: str) -> Upload:
-        """Return the upload as a back end sent it, which may name the action and the session of its own page.
+        """Return the upload as a back end sent it, which may name the action, the context and the session.
 
         Its idempotency keys are its own: no other sender finds a submission by them. Raises `BadRequestError`.
         """
@@ -165,10 +165,14 @@ class Intake:
         action = form.get("action") or upload.action
         if not _ACTION.fullmatch(action):
             raise BadRequestError("`action` is 1 to 32 of the letters A-Z, a-z, 0-9, `_` and `-`.")
+        context = form.get("context") or upload.context
+        if context not in list(Context):
+            raise BadRequestError(f"`context` is one of {', '.join(Context)}.")
         key = upload.idempotency_key
         return replace(
             upload,
             action=action,
+            context=Context(context),
             session=form.get("session") or upload.session,
             idempotency_key=None if key is None else f"{key_id}:{key}",
         )

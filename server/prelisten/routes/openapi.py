@@ -13,7 +13,7 @@ from flask import Response, jsonify, request, url_for
 from prelisten import __version__
 from prelisten.access import Scope
 from prelisten.hints.claim import Claim
-from prelisten.records import Action, FindingState, Recomputed, TokenState
+from prelisten.records import Action, Context, FindingState, Recomputed, TokenState
 
 Json = dict[str, Any]
 REFERENCE = "#/components/schemas/"
@@ -22,7 +22,7 @@ DIGEST: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 TIME: Json = {"type": "string", "format": "date-time"}
 EPOCH: Json = {"type": "integer", "description": "Seconds since 1970, UTC."}
 ACTION: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$"}
-KEY = [{"apiKey": []}]
+KEY: list[Json] = [{"apiKey": []}]
 NO_KEY: list[Json] = [{}]
 
 
@@ -117,6 +117,10 @@ def _upload() -> Json:
             "description": "The same key and the same file are one submission, however often they are sent.",
         },
         "action": {**TEXT, "description": "With an API key: which form the recording came from."},
+        "context": {
+            **TEXT,
+            "description": f"With an API key: where it is played afterwards ({', '.join(Context)}).",
+        },
         "session": {**TEXT, "description": "With an API key: the session that the hint was made in."},
     }
     schema = {"type": "object", "properties": fields, "required": ["file"]}
