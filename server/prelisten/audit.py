@@ -201,6 +201,11 @@ def append(tx: HasConnection, kind: str, subject: str, body: Mapping[str, Any]) 
     connection.execute(insert(entries).values(**fields, sha256=_sha256(fields)))
 
 
+def is_word(text: str) -> bool:
+    """Return whether a text may stand in an entry."""
+    return _WORD.fullmatch(text) is not None
+
+
 def read_entries(connection: Connection) -> Iterator[Entry]:
     """Yield every entry in order, a few at a time: a long log is never in memory as a whole."""
     columns: list[Any] = list(entries.c)
@@ -341,7 +346,7 @@ def _admit(value: Any, *, depth: int) -> None:
         for part in value:
             _admit(part, depth=depth + 1)
     elif isinstance(value, str):
-        if not _WORD.fullmatch(value):
+        if not is_word(value):
             raise ValueError(
                 f"got the text {value[:40]!r}, expected an id, a fixed word or a keyed digest: what stands in the "
                 "audit log can never be erased"

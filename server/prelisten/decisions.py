@@ -15,7 +15,7 @@ from prelisten.records import Action, Decision, Finding, FindingState, HintCheck
 from prelisten.storage.interface import Storage, Transaction
 
 # Purposes of keyed digests: the log shows that something is unchanged without saying what it is.
-RECORDING_DIGEST, DECISION_DIGEST = "audit.recording", "audit.decision"
+RECORDING_DIGEST, DECISION_DIGEST, ACTION_DIGEST = "audit.recording", "audit.decision", "audit.action"
 
 
 def make_decision(
@@ -92,7 +92,10 @@ def decision_entry(decision: Decision, keys: Keys) -> dict[str, str]:
 def received_entry(submission: Submission, keys: Keys) -> dict[str, str]:
     """Return what the audit log says about an upload."""
     return {
-        "action": submission.action,
+        # An application may call its forms as it likes.
+        "action": submission.action
+        if audit.is_word(submission.action)
+        else keys.digest(ACTION_DIGEST, submission.action),
         "context": str(submission.context),
         "recording": keys.digest(RECORDING_DIGEST, submission.sha256),
         "token": str(submission.hint_check.token),

@@ -56,6 +56,14 @@ def test_upload_and_decision_are_in_the_log(services: Services) -> None:
     assert not any(word in text for word in (submission.sha256, "grandma", "ada", decision.evidence_sha256))
 
 
+def test_name_of_a_form_that_is_no_word_stops_nothing(services: Services) -> None:
+    """An application may call its forms as it likes; the log holds a digest then."""
+    submission, _ = screened(services, CONTENT, action="Grüße an Oma")
+    received = json.loads(log_of(services)[0].body)
+    assert submission.action == "Grüße an Oma"
+    assert len(received["action"]) == 64
+
+
 def test_same_sending_is_received_once(services: Services) -> None:
     """A double click leaves one entry."""
     for _ in range(2):
@@ -144,7 +152,9 @@ def test_used_up_budget_comes_back(services: Services) -> None:
         assert is_used_up(tx, per_day, now + timedelta(hours=23))
         assert not is_used_up(tx, per_day, now + timedelta(hours=25))
         assert not is_used_up(tx, Budgets(), now)
-    with services.storage.transaction() as tx:  # The only one within the budget was long ago, the others just now.
+    with (
+        services.storage.transaction() as tx
+    ):  # The only one within the budget was long ago, the others just now.
         tx.connection.exec_driver_sql(
             "UPDATE cases SET opened_at = '2020-01-01 00:00:00.000000' WHERE submission_id IN "
             "(SELECT submission_id FROM decisions WHERE NOT is_over_budget)"
