@@ -454,6 +454,19 @@ def open_existing(url: str) -> SqlStorage:
     return SqlStorage(engine)
 
 
+def known_revisions() -> frozenset[str]:
+    """Return every revision of the database that this version can open or upgrade."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(step.revision for step in ScriptDirectory.from_config(_migrations()).walk_revisions())
+
+
+def revision_of(storage: SqlStorage) -> str:
+    """Return the revision that an open database is at."""
+    with storage.read() as tx:
+        return str(tx.connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+
+
 def _migrations() -> Any:
     """Return Alembic's configuration for the one tree of migrations."""
     # Alembic is only needed here, and importing it takes a third of a second of a `scan` that stores nothing.
@@ -467,11 +480,18 @@ def _migrations() -> Any:
 def upgrade(engine: Engine) -> None:
     """Run the migrations in one transaction; a second process that starts meanwhile waits and finds them done."""
     from alembic import command
+    from alembic.util import CommandError
 
     config = _migrations()
     with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StorageError(
+                f"The database was made by a newer version of prelisten, or is none of ours ({error}). Nothing was "
+                "changed; start that version, or restore a backup."
+            ) from error
 
 
 def _make_engine(url: str) -> Engine:

@@ -41,12 +41,11 @@ def downgrade() -> None:
     op.drop_index("ix_evidence_pcm_sha256", "evidence")
     op.drop_index("ix_submissions_received_at", "submissions")
     op.drop_index("ix_submissions_sid", "submissions")
-    with op.batch_alter_table("jobs") as jobs:
-        for name in JOB_COLUMNS:
-            jobs.drop_column(name)
-    with op.batch_alter_table("submissions") as submissions:
-        for name in SUBMISSION_COLUMNS:
-            submissions.drop_column(name)
+    # Dropped one by one: making the table anew would drop the old one, which other tables' rows refer to.
+    for name in JOB_COLUMNS:
+        op.drop_column("jobs", name)
+    for name in SUBMISSION_COLUMNS:
+        op.drop_column("submissions", name)
 
 
 def _make_outbox() -> None:
