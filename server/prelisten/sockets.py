@@ -7,11 +7,13 @@ the time that a thread was blocked by the other side, never the time that we too
 from __future__ import annotations
 
 import errno
+import re
 import selectors
 import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,11 @@ MIN_READ_RATE = 1_000
 LINGER_S = 30.0
 LINGER_SILENCE_S = 5.0
 MAX_LINGERING = 256
+# A request with so small a body gets a thread when all of it is here; larger ones are uploads, which are counted.
+MAX_SMALL_BODY_BYTES = 16_000
+MAX_PEEKED_BYTES = 1 << 16
+ARRIVAL_EVERY_S = 0.1
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*(?:\r\n|$)", re.IGNORECASE)
 BLOCK_BYTES = 1 << 16
 
 
@@ -134,6 +141,67 @@ class PatientSocket(socket.socket):
             sent += len(block)
             left -= len(block)
         return sent
+
+
+def is_whole(connection: socket.socket) -> bool:
+    """Tell, without taking a byte, whether a thread that read the next request would not have to wait.
+
+    True for a whole head with its body when that is small, for the head of a large body, and for whatever can only
+    be refused (closed, broken, an endless head).
+    """
+    try:
+        there = socket.socket.recv(connection, MAX_PEEKED_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    head, end, body = there.partition(b"\r\n\r\n")
+    if not there or len(there) >= MAX_PEEKED_BYTES:
+        return True
+    if not end:
+        return False
+    stated = _CONTENT_LENGTH.search(head)
+    n_bytes = int(stated[1]) if stated else 0
+    return n_bytes > MAX_SMALL_BODY_BYTES or len(body) >= n_bytes
+
+
+class Arrivals:
+    """One thread that watches requests of which only a part is here, so that they hold no other thread.
+
+    `arrived(x)` and `given_up(x)` are called from that thread, the second after `HEAD_S` seconds.
+    """
+
+    def __init__(self, arrived: Callable[[Any], None], given_up: Callable[[Any], None]) -> None:
+        self._arrived = arrived
+        self._given_up = given_up
+        self._waiting: dict[socket.socket, tuple[Any, float]] = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="arrivals", daemon=True).start()
+
+    def watch(self, connection: socket.socket, whose: Any) -> None:
+        """Watch a connection until its next request is here."""
+        with self._changed:
+            self._waiting[connection] = whose, time.monotonic() + HEAD_S
+            self._changed.notify()
+
+    def give_up_all(self) -> None:
+        """Wait for none of them any longer: the process has been told to stop. Safe in a signal's handler."""
+        for connection, (whose, _) in list(self._waiting.items()):
+            self._waiting[connection] = whose, 0.0
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                watched = list(self._waiting.items())
+            now = time.monotonic()
+            for connection, (whose, deadline) in watched:
+                is_here = is_whole(connection)
+                if is_here or now > deadline:
+                    with self._changed:
+                        del self._waiting[connection]
+                    (self._arrived if is_here else self._given_up)(whose)
+            time.sleep(ARRIVAL_EVERY_S)
 
 
 class Lingerer:

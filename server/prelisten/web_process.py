@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -13,11 +14,14 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from prelisten.config import load_config
 from prelisten.routes.events import end_streams
-from prelisten.sockets import Lingerer, Patience, PatientSocket
+from prelisten.sockets import Arrivals, Lingerer, Patience, PatientSocket, is_whole
 from prelisten.supervisor import end_with_parent
 
 _config = load_config()
 BODY = Patience(_config.min_upload_rate, _config.upload_timeout_s)
+
+# What is left of a body that nobody read is read so long; past that the connection ends.
+UNREAD_S = 0.2
 
 threads = _config.web_threads
 timeout = 60
@@ -38,12 +42,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     """Threads that wait for a slow sender, but not for ever; idle and ending connections hold none."""
 
     def init_process(self) -> None:
-        """Make what ends connections; it must not be shared with the parent."""
+        """Make the threads beside the loop; they must not be shared with the parent."""
         self._lingerer = Lingerer()
+        self._arrivals = Arrivals(
+            arrived=lambda conn: self.method_queue.defer(self._dispatch, conn),
+            given_up=lambda conn: self.method_queue.defer(self._end, conn),
+        )
         super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection with something to read to a thread; let a new one wait for that without a thread."""
+        """Give a connection whose next request is here to a thread; let others wait for that without one."""
         if not isinstance(conn.sock, PatientSocket):
             conn.sock = PatientSocket(conn.sock, BODY)
         if not conn.initialized and not conn.data_ready:
@@ -52,8 +60,23 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self.pending_conns.append(conn)
             self.poller.register(conn.sock, EVENT_READ, partial(self.on_pending_socket_readable, conn))
             return
+        has_read_ahead = conn.parser is not None and conn.parser.unreader.buf.getvalue()
+        if has_read_ahead or is_whole(conn.sock):
+            self._dispatch(conn)
+        else:
+            self._arrivals.watch(conn.sock, conn)
+
+    def _dispatch(self, conn: Any) -> None:
         conn.sock.begin_head()
         super().enqueue_req(conn)
+
+    def _end(self, conn: Any) -> None:
+        self.nr_conns -= 1
+        self._lingerer.end(conn.sock)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """Tell whether the connection goes on; a body that was left unread ends it rather than holding this thread."""
+        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + UNREAD_S))
 
     def handle_request(self, request: Any, conn: Any) -> Any:
         """Answer one request, whose head has been read."""
@@ -63,13 +86,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def handle_exit(self, sig: int, frame: Any) -> None:
         """End with the requests in flight; a stream of events would go on for a minute."""
         end_streams()
+        self._arrivals.give_up_all()
+        for conn in self.pending_conns:
+            conn.timeout = 0.0
         super().handle_exit(sig, frame)
 
     def finish_request(self, conn: Any, future: Any) -> None:
         """End a connection beside the loop that accepts others: gunicorn's own way may hold that up for 2 s each."""
         if future.cancelled() or future.exception() is not None or not future.result():
-            self.nr_conns -= 1
-            self._lingerer.end(conn.sock)
+            self._end(conn)
             return
         super().finish_request(conn, future)
 

@@ -202,3 +202,67 @@ def test_idle_connections_hold_no_thread(served):
         for _ in range(200):
             stack.enter_context(socket.create_connection((host, int(port))))
         assert max(health_s(served) for _ in range(5)) < 5
+
+
+HALF_REQUESTS = {
+    "head": b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+    "small body": b"POST /prelisten/v1/seal HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n{",
+    "large body nobody asked for": b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n{",
+    "chunks": b"POST /prelisten/v1/seal HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+}
+
+
+@pytest.mark.parametrize("half", HALF_REQUESTS)
+def test_halves_of_requests_hold_no_thread(served, half):
+    """Far more connections than there are threads, each with a part of a request that never ends: health answers."""
+    host, port = served.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        for _ in range(120):
+            connection = stack.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(HALF_REQUESTS[half])
+        assert max(health_s(served) for _ in range(5)) < 5
+
+
+def test_a_request_in_pieces_is_answered(served):
+    """A slow line is no attack: head and body may come in several pieces, a moment apart."""
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for piece in (
+            b"POST /prelisten/v1/challenge HT",
+            b"TP/1.1\r\nHost: x\r\nContent-Le",
+            b"ngth: 14\r\n",
+            b"\r\n",
+            b'{"action":',
+            b'"a"}',
+        ):
+            connection.sendall(piece)
+            time.sleep(0.25)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_requests_on_one_connection_are_all_answered(served):
+    """Two requests in one piece, and a third later: a connection is kept, and nothing is lost."""
+    host, port = served.url.removeprefix("http://").split(":")
+    asked = b"GET /prelisten/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(asked + asked)
+        time.sleep(1)
+        connection.sendall(asked)
+        got = b""
+        while got.count(b"HTTP/1.1 200") < 3:
+            block = connection.recv(10_000)
+            assert block, got
+            got += block
+
+
+def test_server_with_idle_connections_ends_soon(tmp_path):
+    """Connections that browsers keep open do not hold up a stop."""
+    server = start_server(tmp_path / "data", workers="0")
+    host, port = server.url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        for sent in (b"", b"GET / HT"):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(sent)
+        time.sleep(0.5)
+        start = time.monotonic()
+        server.stop()
+        assert time.monotonic() - start < 8

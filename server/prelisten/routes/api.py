@@ -174,6 +174,8 @@ def _fresh(**body: Any) -> Response:
 
 def _body(allowed: set[str]) -> dict[str, Any]:
     request.max_content_length = MAX_JSON_BYTES
+    if request.content_length is None:  # Of an unstated length: it could come for as long as it likes.
+        raise BadRequestError("The body must be one JSON object, with its length stated.")
     try:
         body = StrictJson.loads(request.get_data())
     except (ValueError, RecursionError, OSError) as error:

@@ -12,9 +12,8 @@ from prelisten.sockets import PatientSocket
 
 BLOCK_BYTES = 1 << 20
 # A browser shows a broken connection, not our answer, when the server stops reading. Our own web process reads what
-# still comes in one thread for all; elsewhere it is read here, up to these bounds, before the answer is given.
+# still comes in one thread for all; elsewhere it is read here, within bounds, before the answer is given.
 MAX_DRAINED_BYTES = 2_000_000_000
-MAX_DRAIN_S = 60.0
 # Who has an IPv6 address has a whole network of them; this many leading bits name the customer.
 IPV6_CUSTOMER_BITS = 64
 
@@ -47,13 +46,15 @@ def client_address(request: Request) -> str:
     return str(address)
 
 
-def leave_unread(request: Request, clock: Callable[[], float] = time.monotonic) -> None:
+def leave_unread(
+    request: Request, *, within_s: float = 5.0, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Give up the rest of the request's body in such a way that its sender still sees the answer."""
     connection = request.environ.get("gunicorn.socket")
     if isinstance(connection, PatientSocket):
         connection.close_after_answer()
         return
-    stream, end = request.environ["wsgi.input"], clock() + MAX_DRAIN_S
+    stream, end = request.environ["wsgi.input"], clock() + within_s
     left = min(request.content_length or 0, MAX_DRAINED_BYTES)
     try:
         while left > 0 and clock() < end and (block := stream.read(min(left, BLOCK_BYTES))):

@@ -27,6 +27,8 @@ from prelisten.routes.client import leave_unread
 
 BLOCK_BYTES = 1 << 20
 MAX_FIELD_CHARACTERS = 200
+# So long a person who sent too much may take to hear of it, where the server cannot do that by itself.
+MAX_DRAIN_S = 60.0
 # Every file of a form is an open file here; a form that needs more than these is none of ours.
 MAX_FILES = 8
 MAX_FORM_PARTS = 60
@@ -184,7 +186,7 @@ class Intake:
         try:
             _ = self._request.files
         except RequestEntityTooLarge:
-            leave_unread(self._request)
+            leave_unread(self._request, within_s=MAX_DRAIN_S)
             if (self._request.content_length or 0) <= self._config.max_upload_bytes and not self._is_full():
                 raise BadRequestError(
                     f"The form has more than {MAX_FORM_PARTS} parts, or too long a field."
