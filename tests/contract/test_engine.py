@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prelisten.engine.embedded import MAX_ATTEMPTS, EmbeddedEngine
-from prelisten.engine.interface import Engine, Lease, LeaseLost
+from prelisten.engine.interface import Engine, JobStatus, Lease, LeaseLost
 from prelisten.errors import Cancelled, StorageError
 from prelisten.storage.sql import SqlStorage, open_storage
 
@@ -161,6 +161,72 @@ def test_every_job_goes_to_one_of_many_claimants(storage: SqlStorage, engine: En
     with ThreadPoolExecutor(8) as pool:
         claimed = [name for part in pool.map(claim_all, range(8)) for name in part]
     assert sorted(claimed) == names
+
+
+def test_status_tells_the_place_then_the_progress(storage: SqlStorage, engine: Engine, clock: Clock) -> None:
+    """Waiting: how many are before it. At work: what its holder said last. Ended: nothing."""
+    for name in ("s1", "s2"):
+        add(storage, engine, name)
+        clock.pass_s(1)
+    assert [status_of(storage, engine, name).ahead for name in ("s1", "s2")] == [0, 1]
+    lease = engine.claim("w")
+    assert status_of(storage, engine, "s2") == JobStatus(0)
+    lease.progress.enter("listening", lambda: 1.7)
+    assert engine.heartbeat(lease)
+    assert status_of(storage, engine, "s1") == JobStatus(None, "listening", 1.0)
+    finish(storage, engine, lease)
+    assert (status_of(storage, engine, "s1"), status_of(storage, engine, "nobody")) == (None, None)
+
+
+def status_of(storage: SqlStorage, engine: Engine, name: str) -> JobStatus | None:
+    with storage.read() as tx:
+        return engine.status(tx, name)
+
+
+def test_next_holder_starts_with_no_progress(storage: SqlStorage, engine: Engine, clock: Clock) -> None:
+    """What a dead worker said last is not true of the one after it."""
+    add(storage, engine, "s1")
+    first = engine.claim("w1")
+    first.progress.enter("checking")
+    engine.heartbeat(first)
+    clock.pass_s(31)
+    engine.claim("w2")
+    assert status_of(storage, engine, "s1") == JobStatus(None)
+
+
+def test_removed_job_is_lost_to_its_holder(storage: SqlStorage, engine: Engine) -> None:
+    """Who works on it can neither end it nor give it back, and nobody gets it again."""
+    add(storage, engine, "s1")
+    lease = engine.claim("w1")
+    with storage.transaction() as tx:
+        engine.remove(tx, "s1")
+    assert not engine.heartbeat(lease)
+    with pytest.raises(LeaseLost):
+        finish(storage, engine, lease)
+    engine.release(lease, delay_s=0, is_counted=False)
+    assert (engine.claim("w2"), engine.queue_depth()) == (None, 0)
+
+
+def test_deferrals_are_told_and_cost_no_attempt(storage: SqlStorage, engine: Engine, clock: Clock) -> None:
+    """The next holder knows how often the storage failed; a stop is no deferral."""
+    add(storage, engine, "s1")
+    engine.release(engine.claim("w"), delay_s=5, is_counted=False)
+    clock.pass_s(5)
+    lease = engine.claim("w")
+    assert (lease.deferrals, lease.attempt) == (1, 1)
+    engine.release(lease, delay_s=0, is_counted=False)
+    assert engine.claim("w").deferrals == 1
+
+
+def test_only_what_ended_long_ago_is_forgotten(storage: SqlStorage, engine: Engine, clock: Clock) -> None:
+    """A job that waits is never forgotten, however old it is."""
+    add(storage, engine, "s1", "s2")
+    finish(storage, engine, engine.claim("w"))
+    clock.pass_s(100)
+    with storage.transaction() as tx:
+        assert engine.forget_ended(tx, clock.now - timedelta(seconds=100)) == 0
+        assert engine.forget_ended(tx, clock.now) == 1
+    assert engine.queue_depth() == 1
 
 
 class Loop:
