@@ -6,11 +6,11 @@ The built files of the widget are no part of it: their names change with every b
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from flask import Response, jsonify, request, url_for
 
-from prelisten import __version__
 from prelisten.access import Scope
 from prelisten.hints.claim import Claim
 from prelisten.records import Action, Context, FindingState, Recomputed, TokenState
@@ -42,7 +42,7 @@ def description() -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "Prelisten",
-            "version": __version__,
+            "version": version("prelisten"),
             "description": "Screens recordings for signs of synthetic speech. Every refusal is an object `error` with "
             "a stable `code` and a sentence that says what to do.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
