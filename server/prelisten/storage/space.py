@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from prelisten.config import Config
-from prelisten.errors import DiskFullError
+from prelisten.errors import DiskFullError, StorageError
 
 # Counting every blob takes seconds on a large site. Between two counts, what is admitted is added up.
 COUNTED_EVERY_S = 60.0
@@ -29,9 +29,13 @@ class Space:
     def require(self, size_bytes: int) -> None:
         """Return when an upload of this size may come. Raises `DiskFullError`.
 
-        The limit on the folder is kept to within what is decoded, and what other processes admit, in a minute.
+        The limit on the folder is kept to within what is decoded, and what other processes admit, in a minute. Raises `StorageError` when
+        the folder is away.
         """
-        free = shutil.disk_usage(self._folder).free
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError as error:
+            raise StorageError(f"The data folder cannot be reached ({error}); try again in a while.") from error
         if free - size_bytes < self._min_free_bytes:
             raise DiskFullError
         if not self._max_bytes:
