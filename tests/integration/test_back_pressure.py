@@ -266,3 +266,19 @@ def test_server_with_idle_connections_ends_soon(tmp_path):
         start = time.monotonic()
         server.stop()
         assert time.monotonic() - start < 8
+
+
+def test_a_slow_phone_is_taken(served):
+    """A recording at 256 kbit/s, which is what a phone has at the edge of a village."""
+    host, port = served.url.removeprefix("http://").split(":")
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    body = head + wav_bytes(speech_like(2.5, seed=90)) + b"\r\n--b--\r\n"
+    with socket.create_connection((host, int(port)), timeout=40) as connection:
+        connection.sendall(
+            f"POST {API}/uploads HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode()
+        )
+        for start in range(0, len(body), 8_000):
+            connection.sendall(body[start : start + 8_000])
+            time.sleep(0.25)
+        assert connection.recv(100).startswith(b"HTTP/1.1 202")
