@@ -33,6 +33,8 @@ SIZE = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# The two rules that stand above everything.
+RULES_SIZE = settings(SIZE, max_examples=2 * SIZE.max_examples)
 NOT_DONE = [state for state in FindingState if state is not FindingState.DONE]
 
 
@@ -413,7 +415,7 @@ findings = st.builds(
 finding_lists = st.lists(findings, max_size=4, unique_by=lambda finding: finding.check)
 
 
-@SIZE
+@RULES_SIZE
 @given(policies, finding_lists, hint_checks, st.booleans())
 def test_no_hint_makes_a_decision_laxer(policy, found, hint_check, is_outstanding) -> None:
     """The monotone rule: with any hint at least as strict as without; the last decision is the same."""
@@ -440,7 +442,7 @@ def test_check_that_was_not_done_is_never_accepted(policy, spoof_score, state) -
     assert act(policy=policy) is not Action.ACCEPT
 
 
-@SIZE
+@RULES_SIZE
 @given(policies, finding_lists, st.integers(0, 3), scores, st.booleans())
 def test_more_evidence_of_synthesis_is_never_laxer(policy, found, which, rise, is_over_budget) -> None:
     """Raising any score leaves the decision or makes it stricter, rules and a full review budget included."""
