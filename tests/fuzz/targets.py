@@ -18,8 +18,10 @@ from functools import cache
 from io import BytesIO
 
 from prelisten.errors import BadRequestError, ConfigError, MediaError
-from prelisten.hints import issue_challenge, seal, verify
+from prelisten.hints import seal, verify
+from prelisten.hints.claim import DetectorRef
 from prelisten.hints.envelope import CHALLENGE_SALT, HINT_SALT, EnvelopeError, StrictJson, pack, unpack
+from prelisten.hints.seal import Challenge
 from prelisten.keys import Key, Keys
 from prelisten.media import child
 from prelisten.media.limits import DecodeLimits
@@ -88,7 +90,7 @@ def decode(content: bytes) -> None:
     out = BytesIO()
     try:
         child.decode(descriptor, LIMITS, {}, out)
-    except UnreadableError:
+    except (UnreadableError, MemoryError):  # The second is the code `out_of_memory`.
         return
     finally:
         os.close(descriptor)
@@ -163,10 +165,13 @@ def _verified(text: str):
 
 @cache
 def _texts() -> tuple[str, str]:
-    text, challenge = issue_challenge(
-        action="a", origin=ORIGIN, session=None, detectors={DETECTOR}, keys=KEYS, now=NOW, ttl_s=900
-    )
-    token, _ = seal(text, claim(challenge.cid), origin=ORIGIN, keys=KEYS, now=NOW, ttl_s=3600)
+    """Return a challenge and a token, the same in every process: what another one signed is ours too."""
+    detectors = [DetectorRef(id=DETECTOR[0], sha256=DETECTOR[1])]
+    challenge = Challenge(
+        cid="0" * 32, iat=NOW, exp=NOW + 900, act="a", org=ORIGIN, sid=None, det=detectors
+    ).model_dump()
+    text = pack(challenge, salt=CHALLENGE_SALT, keys=KEYS)
+    token, _ = seal(text, claim("0" * 32), origin=ORIGIN, keys=KEYS, now=NOW, ttl_s=3600)
     return text, token
 
 

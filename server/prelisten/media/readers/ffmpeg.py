@@ -85,7 +85,7 @@ class AvReader(Reading):
         options = {"format_whitelist": FORMATS, "protocol_whitelist": PROTOCOLS}
         try:
             self._input: Any = av.open(self._file, container_options=options)
-        except MemoryError:  # FFmpeg's own is an `FFmpegError` too, and no damage of the file.
+        except MemoryError:  # FFmpeg's own is an `FFmpegError` too, and a limit rather than damage.
             raise
         except BROKEN as error:
             raise self._unreadable() from error
@@ -112,8 +112,6 @@ class AvReader(Reading):
                 if packet.pts is not None and packet.size:
                     start = packet.pts if start is None else start
                     end = max(end or 0, packet.pts + (packet.duration or 0))
-        except MemoryError:
-            raise
         except BROKEN:
             # What comes before the damage counts; decoding meets it again, and says so.
             pass
