@@ -29,13 +29,15 @@ class Space:
     def require(self, size_bytes: int) -> None:
         """Return when an upload of this size may come. Raises `DiskFullError`.
 
-        The limit on the folder is kept to within what is decoded, and what other processes admit, in a minute. Raises `StorageError` when
-        the folder is away.
+        The limit on the folder is kept to within what is decoded, and what other processes admit, in a minute.
+        Raises `StorageError` when the folder is away.
         """
         try:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
-            raise StorageError(f"The data folder cannot be reached ({error}); try again in a while.") from error
+            raise StorageError(
+                f"The data folder cannot be reached ({error}); try again in a while."
+            ) from error
         if free - size_bytes < self._min_free_bytes:
             raise DiskFullError
         if not self._max_bytes:
