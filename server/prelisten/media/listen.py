@@ -11,6 +11,7 @@ import logging
 import os
 import selectors
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -230,7 +231,7 @@ def listen(
     limits = DecodeLimits.from_config(config) if config else DecodeLimits()
     ends_at = None if within_s is None else time.monotonic() + within_s
     try:
-        with Path(path).open("rb") as file:
+        with _plain_file(path) as file:
             child = _Child(file, limits, cancelled or threading.Event())
     except OSError as error:
         raise StorageError(f"The recording cannot be opened, or no decoder be started ({error}).") from error
@@ -238,6 +239,15 @@ def listen(
         yield Recording(_header(child), child, ends_at=ends_at)
     finally:
         child.kill()
+
+
+def _plain_file(path: Path) -> IO[bytes]:
+    """Open a file for reading; raises `OSError`, also for what is none: a pipe or a device may never end."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 - the caller closes it.
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is not a plain file")
+    return file
 
 
 def _header(child: _Child) -> Facts:

@@ -178,6 +178,14 @@ def test_missing_file_is_a_matter_of_the_storage(tmp_path: Path) -> None:
         pass
 
 
+def test_only_plain_files_are_listened_to(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would be waited for for ever, a device read for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(StorageError), listen(name):
+            pass
+
+
 SANDBOX = """
 import os, socket, sys, json
 from prelisten.media.limits import DecodeLimits
