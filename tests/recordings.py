@@ -3,40 +3,64 @@
 from __future__ import annotations
 
 import io
+from math import gcd
 
 import av
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 RATE = 16_000
 
 
-def speech_like(seconds: float = 4.0, *, seed: int = 0, rate: int = RATE) -> NDArray[np.float32]:
-    """Return a voice-like waveform: gliding pulses through formants, syllables with pauses, a little breath.
+LONGEST_TAKE_S = 12.0
 
-    Shape (seconds * rate,), float32, peak 0.5.
+
+def speech_like(seconds: float = 4.0, *, seed: int = 0, rate: int = RATE) -> NDArray[np.float32]:
+    """Return a voice-like waveform: pulses through moving resonances, hisses between them, a room's noise.
+
+    Shape (seconds * rate,), float32, peak 0.5. What is longer than 12 s repeats itself, a little louder or softer.
     """
     rng = np.random.default_rng(seed)
+    take = _take(min(seconds, LONGEST_TAKE_S), rng)
+    n_takes = int(np.ceil(seconds / LONGEST_TAKE_S)) or 1
+    out = np.concatenate([take * level for level in (1.0, *rng.uniform(0.8, 1.0, n_takes - 1))])
+    if rate != RATE:
+        common = gcd(rate, RATE)
+        out = resample_poly(out, rate // common, RATE // common)
     n = int(seconds * rate)
-    t = np.arange(n) / rate
-    pitch_hz = (
-        120
-        + 40 * rng.random()
-        + 18 * np.sin(2 * np.pi * (0.7 * t + rng.random()))
-        + rng.normal(0, 2, n).cumsum() * 0.01
-    )
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate
-    voice = sum(np.sin(k * phase) / k for k in range(1, 24))
-    spectrum = np.fft.rfft(voice + 0.25 * rng.normal(size=n))
-    hz = np.fft.rfftfreq(n, 1 / rate)
-    shape = sum(
-        np.exp(-(((hz - f) / w) ** 2)) for f, w in ((600, 180), (1400, 260), (2600, 400), (3600, 600))
-    )
-    shaped = np.fft.irfft(spectrum * (0.02 + shape), n)
-    syllables = np.clip(np.sin(2 * np.pi * (3.1 + rng.random()) * t + rng.random()) * 1.6 + 0.5, 0, 1)
-    out = shaped * syllables + 0.002 * rng.normal(size=n)
+    out = np.pad(out[:n], (0, max(0, n - out.size)))
     return (0.5 * out / np.abs(out).max()).astype(np.float32)
+
+
+def _take(seconds: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    n = int(seconds * RATE) + 1
+    time = np.arange(n) / RATE
+
+    def wandering(points_a_second: float, low: float, high: float) -> NDArray[np.float64]:
+        points = rng.uniform(low, high, int(seconds * points_a_second) + 3)
+        return np.interp(time * points_a_second, np.arange(points.size), points)
+
+    pitch_hz = (110 + 60 * rng.random()) * 2.0 ** wandering(3, -0.25, 0.25) * wandering(60, 0.985, 1.015)
+    turns = np.cumsum(pitch_hz / RATE)
+    bounds = ((300, 800), (900, 2200), (2200, 3000), (3300, 4000), (4300, 5200))
+    resonances = [wandering(5, low, high) for low, high in bounds]
+    voice = np.zeros(n)
+    for k in range(1, 60):
+        hz = k * pitch_hz
+        size = sum(
+            gain / (1.0 + ((hz - centre) / (60.0 + 0.06 * centre)) ** 2)
+            for gain, centre in zip((1, 0.5, 0.25, 0.12, 0.06), resonances, strict=True)
+        )
+        voice += np.where(hz < 7_600, size, 0.0) * np.cos(2 * np.pi * k * turns + 0.3 * np.sin(k)) / np.sqrt(k)
+    spectrum = np.fft.rfft(rng.normal(size=n))
+    hz = np.fft.rfftfreq(n, 1 / RATE)
+    hiss = np.fft.irfft(spectrum * (np.exp(-(((hz - 4_500) / 1_800) ** 2)) + 0.03), n)
+    voiced = np.clip(wandering(7, -0.6, 1.2), 0, 1)
+    hissed = np.clip(wandering(9, -1.2, 0.8), 0, 1)
+    out = voice / voice.std() * voiced + 0.4 * hiss / hiss.std() * (hissed + 0.15 * voiced)
+    return out + 0.09 * out.std() * rng.normal(size=n)
 
 
 def encoded(

@@ -42,9 +42,11 @@ class Features:
     `cells` is the log power by bin within cells, shape=(n_frames, 16, 16); `cell_level` the cells' log mean power.
     `phase_sizes`, shape=(n_frames, 60), has each phase band's mean |frequency offset|, |delay| and cosine of the drift,
     all bins alike; `phase_level` the bands' log power. `texture` has the long windows' measures, shape=(n_long, 64);
-    `flutter` the fine modulation.
+    `flutter` the fine modulation. `samples` and `short` are the segment's own (see `Frames`).
     """
 
+    samples: Array
+    short: Array
     weight: Array
     cells: Array
     cell_level: Array
@@ -77,7 +79,7 @@ def pool(values: Array, n_bands: int, width: int, first: int = 1) -> Array:
     return np.asarray(part.reshape(values.shape[0], n_bands, width).sum(axis=2))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)
 def dct_basis(n_in: int, n_out: int) -> Array:
     """Return the orthonormal DCT-II, shape=(n_in, n_out)."""
     angle = np.pi / n_in * (np.arange(n_in) + 0.5)[:, None] * np.arange(n_out)[None, :]
@@ -267,6 +269,8 @@ def measure(frames: Frames) -> Features:
     periodicity, lag = pitch(correlation)
     alignment, sharpness, flux = pulse_measures(frames)
     return Features(
+        samples=frames.samples,
+        short=frames.short,
         weight=frames.activity,
         cells=log_cells,
         cell_level=np.log(cells.mean(axis=2)),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout. Another one is refused."""
 
 CLIP = 3.0
@@ -35,27 +35,28 @@ class Part:
     name: str
     centre: NDArray[np.float64]
     scale: NDArray[np.float64]
-    landmarks: NDArray[np.float64]
+    landmarks: NDArray[np.float32]
     weights: NDArray[np.float64]
     offset: tuple[float, float]
     gamma: float
 
-    def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float]:
-        """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech."""
-        z = np.clip((vector - self.centre) / self.scale, -CLIP, CLIP)
-        bumps = np.exp(-self.gamma * np.square(self.landmarks - z).sum(axis=1))
+    def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float, float]:
+        """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech, and the highest bump."""
+        z = np.clip((vector - self.centre) / self.scale, -CLIP, CLIP).astype(np.float32)
+        bumps = np.exp(-self.gamma * np.square(self.landmarks - z).sum(axis=1, dtype=np.float64))
         spoof, speech = bumps @ self.weights
-        return float(spoof) + self.offset[0], float(speech) + self.offset[1]
+        return float(spoof) + self.offset[0], float(speech) + self.offset[1], float(bumps.max())
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One trained detector.
+    """One trained detector. `name` is `wd` for the browser's and `fd` for the server's forensic one.
 
     Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
     `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
     """
 
+    name: str
     version: str
     parts: tuple[Part, ...]
     bias: float
@@ -68,7 +69,7 @@ class Model:
     @property
     def detector(self) -> str:
         """The detector's id: code version and the first eight digits of the model's digest."""
-        return f"wd-{VERSION}-{self.sha256[:8]}"
+        return f"{self.name}-{VERSION}-{self.sha256[:8]}"
 
 
 def pack(array: NDArray[np.floating], dtype: str) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _part(stored: dict[str, Any]) -> Part:
         name=stored["name"],
         centre=unpack(stored["centre"]),
         scale=unpack(stored["scale"]),
-        landmarks=unpack(stored["landmarks"]) * stored["landmark_step"],
+        landmarks=(unpack(stored["landmarks"]) * stored["landmark_step"]).astype(np.float32),
         weights=unpack(stored["weights"]),
         offset=(stored["offset"][0], stored["offset"][1]),
         gamma=stored["gamma"],
@@ -104,6 +105,7 @@ def parse_model(text: bytes) -> Model:
                 f"The model has layout {stored['format']}, this code reads {FORMAT}. Train it again."
             )
         return Model(
+            name=stored["name"],
             version=stored["version"],
             parts=tuple(_part(part) for part in stored["parts"]),
             bias=stored["bias"],

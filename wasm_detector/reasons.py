@@ -22,3 +22,8 @@ def signal_codes() -> tuple[str, ...]:
 def limit_codes() -> tuple[str, ...]:
     """Return the codes of reasons that only say what could not be judged."""
     return tuple(_catalogue()["limits"])
+
+
+def retired_codes() -> tuple[str, ...]:
+    """Return the codes that no detector gives any more; older decisions still hold them."""
+    return tuple(_catalogue()["retired"])

@@ -17,7 +17,7 @@ from wasm_detector.features import FRAME_RATE, measure
 from wasm_detector.frames import N_FFT, Array, analyse
 from wasm_detector.hint import Band, Coverage, Hint, Reason, Segment, Signal
 from wasm_detector.model import Model
-from wasm_detector.signals import SIGNALS
+from wasm_detector.signals import KINDS, TOGETHER, describe_all
 
 MIN_SPEECH_S = 0.7
 """Less sound than this in all says too little; of the clips we trained on, 1 in 200 has less."""
@@ -65,12 +65,15 @@ def logit(probability: float) -> float:
 
 
 def check_model(model: Model) -> None:
-    """Raise `ModelError` unless the model's parts are this code's signals, in order."""
-    trained, known = [part.name for part in model.parts], [kind.name for kind in SIGNALS]
-    if trained != known:
-        odd = ", ".join(sorted(set(trained) ^ set(known))) or "the same ones in another order"
+    """Raise `ModelError` unless this code has every signal that the model was trained on, each once."""
+    trained = [part.name for part in model.parts]
+    odd = sorted(set(trained) - set(KINDS)) or sorted({name for name in trained if trained.count(name) > 1})
+    *own, last = (part.centre.size for part in model.parts) if model.parts else (0,)
+    is_torn = TOGETHER in trained[:-1] or (trained[-1:] == [TOGETHER] and sum(own) != last)
+    if odd or is_torn or not trained:
+        named = ", ".join(odd) or "some are missing"
         raise ModelError(
-            f"The model was trained on other signals than this code has ({odd}). Train it again."
+            f"The model was trained on other signals than this code has ({named}). Train it again."
         )
 
 
@@ -82,8 +85,8 @@ def clipped_share(samples: Array) -> float:
     return float(np.count_nonzero(flat)) / max(1, samples.size)
 
 
-def _nothing(start_s: float, end_s: float, limit: str) -> SegmentScore:
-    zeros = np.zeros(len(SIGNALS))
+def _nothing(start_s: float, end_s: float, limit: str, model: Model) -> SegmentScore:
+    zeros = np.zeros(len(model.parts))
     return SegmentScore(start_s, end_s, 0.0, 0.0, zeros, zeros, limit)
 
 
@@ -91,13 +94,16 @@ def score_segment(samples: Array, *, start_s: float, end_s: float, model: Model)
     """Score one segment at 16 kHz, shape=(n,), on its own. Silence or a stub gives a limit, never an error."""
     deviation = np.abs(samples - samples.mean(dtype=np.float64)) if samples.size else samples
     if deviation.max(initial=0.0) < SILENCE:
-        return _nothing(start_s, end_s, "SILENCE")
+        return _nothing(start_s, end_s, "SILENCE", model)
     if samples.size < max(MIN_SEGMENT_S * 16_000, 4 * N_FFT):
-        return _nothing(start_s, end_s, "TOO_LITTLE_SPEECH")
+        return _nothing(start_s, end_s, "TOO_LITTLE_SPEECH", model)
     features = measure(analyse(samples))
-    described = [kind.describe(features) for kind in SIGNALS]
-    pairs = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
-    spoof, speech = (np.array(column) for column in zip(*pairs, strict=True))
+    described = describe_all(features, [part.name for part in model.parts])
+    weighed = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
+    spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
+    values = np.array([one.value for one in described])
+    if model.parts[-1].name == TOGETHER:
+        values[-1] = nearest[-1]
     speech_logit = model.speech_bias + float(speech.sum())
     limit = None
     if clipped_share(samples) > FLAT_TOP:
@@ -110,7 +116,7 @@ def score_segment(samples: Array, *, start_s: float, end_s: float, model: Model)
         speech_s=float(features.weight.sum()) / FRAME_RATE,
         speech_logit=speech_logit,
         contributions=spoof,
-        values=np.array([one.value for one in described]),
+        values=values,
         limit=limit,
     )
 
@@ -159,15 +165,15 @@ def _segment(score: SegmentScore, model: Model) -> Segment:
     return Segment(score.start_s, score.end_s, sigmoid(model.bias + float(score.contributions.sum())))
 
 
-def _signals(usable: Sequence[SegmentScore]) -> tuple[Signal, ...]:
+def _signals(usable: Sequence[SegmentScore], model: Model) -> tuple[Signal, ...]:
     """Return the speech-weighted means of every signal's value and contribution."""
     share = np.array([s.speech_s for s in usable])
     share = share / share.sum()
     weights = share @ np.stack([s.contributions for s in usable])
     values = share @ np.stack([s.values for s in usable])
     return tuple(
-        Signal(kind.name, float(value), kind.unit, float(weight))
-        for kind, value, weight in zip(SIGNALS, values, weights, strict=True)
+        Signal(part.name, float(value), KINDS[part.name].unit, float(weight))
+        for part, value, weight in zip(model.parts, values, weights, strict=True)
     )
 
 
@@ -175,7 +181,7 @@ def _reasons(usable: Sequence[SegmentScore], signals: Sequence[Signal]) -> list[
     """Return the signals that raise the score most, strongest first."""
     order = sorted(range(len(signals)), key=lambda k: -signals[k].weight)
     return [
-        Reason(SIGNALS[k].code, signals[k].weight, _places(usable, k))
+        Reason(KINDS[signals[k].name].code, signals[k].weight, _places(usable, k))
         for k in order[:MAX_REASONS]
         if signals[k].weight >= MIN_REASON
     ]
@@ -203,7 +209,7 @@ def summarise(
         if not is_explained and not (scores and all(s.limit == "SILENCE" for s in scores)):
             limits.append(Reason("TOO_LITTLE_SPEECH", params={"speech_s": round(speech_s, 1)}))
         return Hint(None, Band.INCONCLUSIVE, tuple(limits), segments, covered, (), model.bias, model.detector)
-    signals = _signals(usable)
+    signals = _signals(usable, model)
     score = sigmoid(model.bias + sum(signal.weight for signal in signals))
     band = band_of(score, model)
     found = _reasons(usable, signals) if band in (Band.ELEVATED, Band.HIGH) else []

@@ -6,13 +6,14 @@ A signal's `describe` turns the per-frame measures of a segment into `vector` (w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wasm_detector.features import Features, dct_basis
-from wasm_detector.frames import Array
+from wasm_detector.features import Features
+from wasm_detector.frames import N_FFT, Array, energy, frame, relative_power, transform
+from wasm_detector.patches import Shape, patch_moments
 
 TINY = np.float32(1e-3)
 
@@ -150,7 +151,8 @@ def cell_weight(level: Array, weight: Array, *, side: int) -> Array:
     and a microphone leave their noise and a synthesiser what it makes of it.
     """
     mean, spread = moments(level, weight)
-    share = 1.0 / (1.0 + np.exp(1.0 - side * (level - mean) / (0.3 * spread + 0.05)))
+    below = 1.0 - side * (level - mean) / (0.3 * spread + 0.05)
+    share = 1.0 / (1.0 + np.exp(np.minimum(below, 60.0)))
     return np.asarray(share * weight[:, None], dtype=np.float32)
 
 
@@ -255,20 +257,6 @@ def describe_pitch_steadiness(features: Features) -> Description:
     return Description(float(mean_step[0]), vector.astype(np.float32))
 
 
-def describe_bandwidth(features: Features) -> Description:
-    """How the high bands follow the low ones (correlation, -1 to 1)."""
-    n = features.log_band.shape[0]
-    bands = features.log_band.reshape(n, 8, 8).mean(axis=2)
-    mean, spread = moments(bands, features.weight)
-    unit = (bands - mean) / (spread + np.float32(0.05))
-    share = features.weight / (features.weight.sum() + 1e-9)
-    correlation = (unit * share[:, None]).T @ unit
-    upper = correlation[np.triu_indices(8, 1)]
-    tilt = unit @ dct_basis(8, 4)
-    step = _log_spread(tilt[1:] - tilt[:-1], pairwise(features.weight))
-    return Description(float(correlation[:3, 4:].mean()), np.concatenate([upper, step]).astype(np.float32))
-
-
 def describe_excitation(features: Features) -> Description:
     """How peaky the sound is once the resonances are taken out (log kurtosis of the residual)."""
     voiced = features.weight * np.clip((features.periodicity - 0.4) / 0.4, 0.0, 1.0)
@@ -294,33 +282,6 @@ def describe_pulse_alignment(features: Features) -> Description:
     return Description(float(parts[0][-1]), np.concatenate(parts))
 
 
-def describe_energy_dynamics(features: Features) -> Description:
-    """How abruptly loudness changes while there is speech (nat per frame)."""
-    bands = features.log_band.reshape(features.log_band.shape[0], 4, 16).mean(axis=2)
-    parts = []
-    for distance in (1, 3, 8):
-        step = bands[distance:] - bands[:-distance]
-        weight = pairwise(features.weight, distance)
-        skew, kurtosis = shape_moments(step, weight)
-        parts += [_log_spread(step, weight), skew, kurtosis]
-    return Description(float(np.exp(parts[0]).mean()), np.concatenate(parts))
-
-
-def describe_splices(features: Features) -> Description:
-    """How far the sharpest breaks stand out from the usual change between moments (ratio)."""
-    at = np.minimum(np.arange(features.flux.size) // 5, features.weight.size - 1)
-    weight = features.weight[at]
-    flux = np.log(features.flux[:, None] + 0.1)
-    mean, spread = moments(flux, weight)
-    skew, kurtosis = shape_moments(flux, weight)
-    share = (weight / (weight.sum() + 1e-9))[:, None]
-    sharp = np.log((share * np.exp(4.0 * (flux - mean))).sum(axis=0) + TINY) / 4.0  # A soft maximum.
-    step = np.abs(flux[1:] - flux[:-1])
-    step_mean, step_spread = moments(step, pairwise(weight))
-    vector = np.concatenate([mean, np.log(spread), skew, kurtosis, sharp, step_mean, np.log(step_spread)])
-    return Description(float(np.exp(sharp[0])), vector.astype(np.float32))
-
-
 def describe_rebuilt_phase(features: Features) -> Description:
     """How much steadier the phase is in voiced than in other sound (difference of concentration)."""
     voiced = np.clip((features.periodicity - 0.4) / 0.4, 0.0, 1.0)
@@ -337,6 +298,75 @@ def describe_rebuilt_phase(features: Features) -> Description:
     return Description(float(parts[1][:10].mean()), np.concatenate(parts))
 
 
+N_PATCH_BANDS = 60
+"""Bands of 125 Hz from 31 Hz on; above them decoders differ."""
+
+DETAIL, LINES, BLOCKS = Shape(6, 6, 20), Shape(4, 12, 24), Shape(8, 8, 24)
+MOMENTS = Shape(12, 4, 24)
+FINE = Shape(6, 6, 20, hop_bands=3)
+OVERTONE_LINES = Shape(4, 10, 20, hop_bands=4)
+PULSE_LINES = Shape(10, 4, 20, hop_frames=4)
+
+
+def _describe_patches(features: Features, shape: Shape) -> Description:
+    """Return the patches of the 32 ms spectrogram; the headline is how large the quickest kept coefficients are."""
+    vector = patch_moments(features.log_band[:, :N_PATCH_BANDS], features.weight, shape)
+    return Description(float(vector[: shape.n_kept][-6:].mean()), vector)
+
+
+def describe_detail(features: Features) -> Description:
+    """How rough small patches of the spectrogram are, 60 ms by 750 Hz (log size of the quick patterns)."""
+    return _describe_patches(features, DETAIL)
+
+
+def describe_lines(features: Features) -> Description:
+    """How rough patches are that are short and tall, 40 ms by 1.5 kHz (log size of the quick patterns)."""
+    return _describe_patches(features, LINES)
+
+
+def describe_blocks(features: Features) -> Description:
+    """How rough larger patches are, 80 ms by 1 kHz (log size of the quick patterns)."""
+    return _describe_patches(features, BLOCKS)
+
+
+def describe_moments(features: Features) -> Description:
+    """How rough patches are that are long and low, 120 ms by 500 Hz (log size of the quick patterns)."""
+    return _describe_patches(features, MOMENTS)
+
+
+def _other_patches(power: Array, weight: Array, n_bands: int, shape: Shape) -> Description:
+    """As `_describe_patches`, for power of another resolution, shape=(n_times, n_bins), two bins to a band."""
+    bands = power[:, 1 : 1 + 2 * n_bands].reshape(power.shape[0], n_bands, 2).mean(axis=2)
+    at = np.minimum(np.arange(power.shape[0]) * weight.size // power.shape[0], weight.size - 1)
+    vector = patch_moments(np.log(bands), weight[at], shape)
+    return Description(float(vector[: shape.n_kept][-6:].mean()), vector)
+
+
+def _spectrogram(samples: Array, n_fft: int, hop_length: int) -> Array:
+    window = np.hanning(n_fft + 1)[:-1].astype(np.float32)
+    return relative_power(energy(transform(frame(samples, n_fft, hop_length), window)))
+
+
+def describe_fine_detail(features: Features) -> Description:
+    """As `detail`, from steps of 5 ms and bands of 62 Hz (log size of the quick patterns)."""
+    return _other_patches(_spectrogram(features.samples, N_FFT, 80), features.weight, 120, FINE)
+
+
+def describe_overtone_lines(features: Features) -> Description:
+    """As `lines`, from 64 ms windows, which show single overtones (log size of the quick patterns)."""
+    return _other_patches(_spectrogram(features.samples, 1024, 160), features.weight, 240, OVERTONE_LINES)
+
+
+def describe_pulse_lines(features: Features) -> Description:
+    """As `moments`, from 6 ms windows, which show single pulses of the voice (log size of the quick patterns)."""
+    return _other_patches(features.short, features.weight, 24, PULSE_LINES)
+
+
+def join(described: Sequence[Description]) -> Description:
+    """Return all signals' numbers as one vector, for the part that weighs them together."""
+    return Description(0.0, np.concatenate([one.vector for one in described]))
+
+
 SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("cepstral_spread", "nat", -1, "SOUND_RANGE", describe_cepstral_spread),
     SignalKind("cepstral_velocity", "nat/frame", -1, "SOUND_MOTION", describe_cepstral_velocity),
@@ -348,11 +378,8 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("fine_structure", "ratio", 1, "FINE_TEXTURE", describe_fine_structure),
     SignalKind("noise_floor", "nat", -1, "QUIET_MOMENTS", describe_noise_floor),
     SignalKind("pitch_steadiness", "octaves/frame", -1, "PITCH", describe_pitch_steadiness),
-    SignalKind("bandwidth", "correlation", -1, "HIGH_BANDS", describe_bandwidth),
     SignalKind("excitation", "nat", 1, "VOICE_PULSES", describe_excitation),
     SignalKind("pulse_alignment", "correlation", 1, "PULSES_APART", describe_pulse_alignment),
-    SignalKind("energy_dynamics", "nat/frame", 1, "LOUDNESS_STEPS", describe_energy_dynamics),
-    SignalKind("splices", "ratio", -1, "BREAKS", describe_splices),
     SignalKind("spectral_steps", "nat", -1, "MOMENT_STEPS", describe_spectral_steps),
     SignalKind("voice_texture", "nat", -1, "VOICE_TEXTURE", describe_voice_texture),
     SignalKind("quiet_phase", "cosine", -1, "QUIET_WAVES", describe_quiet_phase),
@@ -361,5 +388,41 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("phase_spread", "nat", 1, "WAVE_SPREAD", describe_phase_spread),
     SignalKind("resonances", "nat/frame", -1, "RESONANCES", describe_resonances),
     SignalKind("rebuilt_phase", "ratio", 1, "REBUILT_SOUND", describe_rebuilt_phase),
+    SignalKind("detail", "nat", -1, "PICTURE_DETAIL", describe_detail),
+    SignalKind("lines", "nat", -1, "PICTURE_LINES", describe_lines),
+    SignalKind("blocks", "nat", -1, "PICTURE_BLOCKS", describe_blocks),
 )
-"""Every signal, in the order of the model's weights."""
+"""What the browser's detector listens for, in the order of its weights."""
+
+FORENSIC_SIGNALS: tuple[SignalKind, ...] = (
+    *SIGNALS,
+    SignalKind("moments", "nat", -1, "PICTURE_MOMENTS", describe_moments),
+    SignalKind("fine_detail", "nat", -1, "PICTURE_FINE", describe_fine_detail),
+    SignalKind("overtone_lines", "nat", -1, "PICTURE_OVERTONES", describe_overtone_lines),
+    SignalKind("pulse_lines", "nat", -1, "PICTURE_PULSES", describe_pulse_lines),
+)
+"""What the server's stronger model listens for."""
+
+TOGETHER = "together"
+"""The part of a model that weighs all signals' numbers at once; it comes last."""
+
+KINDS: Mapping[str, SignalKind] = {kind.name: kind for kind in FORENSIC_SIGNALS} | {
+    TOGETHER: SignalKind(
+        TOGETHER, "similarity", 1, "ALL_TOGETHER", lambda _: Description(0.0, np.zeros(0, np.float32))
+    )
+}
+"""Every signal by its name. The headline of `together` is how near the nearest known recording is (0 to 1)."""
+
+REBUILT_FAMILY = (
+    "frequency_jitter", "delay_concentration", "phase_drift", "quiet_phase", "loud_phase", "phase_spread",
+    "rebuilt_phase",
+)  # fmt: skip
+"""The signals for sound that was rebuilt from a spectrogram: inverting its phase leaves traces in all of these."""
+
+
+def describe_all(features: Features, names: Sequence[str]) -> list[Description]:
+    """Return the named signals' descriptions, in order; `together` joins those before it."""
+    described: list[Description] = []
+    for name in names:
+        described.append(join(described) if name == TOGETHER else KINDS[name].describe(features))
+    return described

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from prelisten import audit, outbox
-from prelisten.checks import CHECKS, Heard, hear
+from prelisten.checks import CHECKS, Heard, hear, load_forensic_model
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
+from prelisten.checks.forensic import NAME as FORENSIC
 from prelisten.checks.heard import not_heard
-from prelisten.checks.recompute import NAME as RECOMPUTE
 from prelisten.config import Config
 from prelisten.decisions import (
     keep_decision,
@@ -61,7 +61,7 @@ log = logger(__name__)
 DECIDED_EVENT = "submission.decided"
 POLL_FIRST_S, POLL_LONGEST_S = 0.02, 0.2
 # What is known of a recording that has had its attempts: the check began, and never ended.
-NOT_SCREENED = Finding(RECOMPUTE, VERSION, FindingState.ERROR)
+NOT_SCREENED = Finding(FORENSIC, VERSION, FindingState.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +331,7 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
                     recording,
                     services.blobs,
                     max_seconds=services.config.max_seconds,
+                    forensic=load_forensic_model(),
                     claim=_verified_claim(submission.hint_check),
                 )
             finally:  # The decoder works beside us: what counts as its time is how long we waited for it.

@@ -15,6 +15,7 @@ from prelisten.storage.blobs import Blobs
 from prelisten.storage.interface import Evidence
 from wasm_detector.errors import InvalidWaveformError
 from wasm_detector.hint import Hint, Reason
+from wasm_detector.model import Model
 from wasm_detector.streaming import Stream
 from wasm_detector.waveform import admit
 
@@ -29,6 +30,7 @@ class Heard:
 
     state: FindingState
     hint: Hint | None = None
+    forensic: Hint | None = None
     evidence: Evidence = field(default_factory=Evidence)
     exact: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Reason, ...] = ()
@@ -36,31 +38,40 @@ class Heard:
 
 
 def hear(
-    recording: Recording, blobs: Blobs, *, max_seconds: float, claim: Mapping[str, Any] | None = None
+    recording: Recording,
+    blobs: Blobs,
+    *,
+    max_seconds: float,
+    forensic: Model,
+    claim: Mapping[str, Any] | None = None,
 ) -> Heard:
-    """Listen to the whole recording once, block by block.
+    """Listen to the whole recording once, block by block, with the browser's detector and with `forensic`.
 
     Raises `MediaError` when not a single sample came, `StorageError` when the samples cannot be kept.
     """
     with blobs.new_file() as path:
-        stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds)
+        streams = [
+            Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds, model=model)
+            for model in (None, forensic)
+        ]
         pieces: list[tuple[float, float]] = []
         with PcmFile(path, recording.sample_rate) as pcm:
             for start, samples in recording.blocks():
-                stream.push(samples, start=start)
+                for stream in streams:
+                    stream.push(samples, start=start)
                 pcm.write(admit(samples, recording.sample_rate).samples)
                 _extend(pieces, start / recording.sample_rate, (start + samples.size) / recording.sample_rate)
-        hint = _finish(stream, recording)
+        hint, stronger = (_finish(stream, recording) for stream in streams)
         pcm_sha256 = blobs.put_hashed(path)
     evidence = Evidence(
         pcm_sha256=pcm_sha256,
-        hint=hint.to_dict(),
-        analysed_s=hint.coverage.analysed_s,
-        total_s=hint.coverage.total_s,
+        hint=stronger.to_dict(),
+        analysed_s=stronger.coverage.analysed_s,
+        total_s=stronger.coverage.total_s,
         container=recording.container,
         pieces=tuple(pieces),
     )
-    return Heard(_state(recording), hint, evidence, recording.exact, recording.notes, claim)
+    return Heard(_state(recording), hint, stronger, evidence, recording.exact, recording.notes, claim)
 
 
 def not_heard(error: MediaError) -> Heard:

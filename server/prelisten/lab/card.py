@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from prelisten.lab.corpus import Corpus
 from prelisten.lab.fit import Calibration
 from prelisten.lab.report import Line
+from wasm_detector.signals import REBUILT_FAMILY
 
 WEAKNESSES = """\
 - Generators that nobody here has met. The folds leave out sources, not every kind of system; new kinds are caught less.
-- Sound rebuilt from a spectrogram by phase inversion (Griffin-Lim) and joined recordings (concatenative) are the
-  families that it tells least well: their short-time spectra are those of the genuine voice.
+- Joined recordings of a genuine voice (concatenative) are the family that it tells least well: their short-time spectra
+  are genuine. Then come neural codecs and commercial voices.
 - A kind of recording that is not in the training data costs much: see the manifests left out.
 - Neural-codec resynthesis of genuine speech is labelled spoof: somebody's own voice over a codec of that kind can be
   called synthetic.
@@ -36,7 +37,11 @@ class Card:
     crossed: Sequence[Line]
     left_out: Sequence[Line]
     families: Sequence[tuple[str, int, float, float]]
-    effects: Sequence[tuple[str, float, float]]
+    effects: Sequence[tuple[str, tuple[float, float]]]
+    rebuilt: Sequence[tuple[str, int, float, float]]
+    conditions: Sequence[tuple[str, float, float, float]]
+    reliability: Sequence[tuple[float, float, int, float, float]]
+    edges: Sequence[tuple[str, str, float, float]]
     nuisance: Sequence[tuple[str, float]]
     nonspeech: tuple[int, float, float]
     lost_speech: float
@@ -81,7 +86,17 @@ def write_card(card: Card) -> str:
     """Return the card as Markdown."""
     n_quiet, kept, high = card.nonspeech
     families = [[name, str(n), f"{a:.3f}", f"{c:.2f}"] for name, n, a, c in card.families]
-    effects = [[f"`{name}`", f"{a:+.4f}", f"{c:+.3f}"] for name, a, c in card.effects]
+    effects = [[f"`{name}`", f"{a:+.4f}", f"{c:+.3f}"] for name, (a, c) in card.effects]
+    rebuilt = [[name.replace("_", " "), str(n), f"{a:.3f}", f"{f:.3f}"] for name, n, a, f in card.rebuilt]
+    rise = [100 * (one[2] - card.conditions[0][2]) for one in card.conditions]
+    conditions = [
+        [name, f"{a:.3f}", f"{e:.3f}", f"{c:.2f}", f"{up:+.1f}"]
+        for (name, a, e, c), up in zip(card.conditions, rise, strict=True)
+    ]
+    reliability = [
+        [f"{a:.1f} to {b:.1f}", str(n), f"{m:.2f}", f"{s:.2f}"] for a, b, n, m, s in card.reliability
+    ]
+    edges = [[band, split, f"{100 * f:.1f} %", f"{100 * c:.1f} %"] for band, split, f, c in card.edges]
     nuisance = [[name, f"{value:.3f}"] for name, value in card.nuisance]
     bands = card.calibration
     return f"""# Model card: {card.detector}
@@ -97,9 +112,13 @@ Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
 A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one linear support
-vector machine, so that log-odds = bias + one number for each signal. A second sum over the same bumps (logistic
-regression) measures whether there is speech at all. A source counts by the square root of its clips, and recordings
-as people make them count as much as clean ones.
+vector machine, so that log-odds = bias + one number for each signal. The last part, `together`, is such a machine over
+all signals' numbers at once. A second sum over the same bumps (logistic regression) measures whether there is speech
+at all. A source counts by the square root of its clips, and recordings as people make them count as much as clean ones.
+
+Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight 0.5), and of each clean
+genuine clip a copy that was taken apart and rebuilt (weight 0.1), labelled spoof: what differs there is the rebuilding
+alone. Copies stay in the fold of their source. All figures below are of scores by fits that knew nothing of the source.
 
 `spoof_score` is a probability at a prior of one half, calibrated (Platt) on scores of clips whose source the fit had
 not seen. `high` starts at {bands.high} (about 5 % of such genuine clips are above), `elevated` at {bands.elevated}
@@ -129,6 +148,26 @@ Change of the figures over all clips when the signal's contribution is taken out
 were fitted (sources left out); negative = it is missed.
 
 {_table(("signal", "AUC", "caught at 5 %"), effects)}
+
+### Sound rebuilt from a spectrogram, and coded
+Genuine clean clips against copies of themselves (sources left out): the whole score, and the family of signals for
+rebuilt sound alone ({", ".join(f"`{name}`" for name in REBUILT_FAMILY)}).
+
+{_table(("copy", "clips", "AUC", "AUC of the family alone"), rebuilt)}
+
+### On the way
+Some of the clips of speech, evenly picked, under each condition (sources left out); the last column is the change of
+the EER in points. Gain and polarity change nothing, by construction.
+
+{_table(("condition", "AUC", "EER", "caught at 5 %", "EER rises by"), conditions)}
+
+### Is the probability one?
+Both classes counting alike, sources left out; calibrated on these same scores by two numbers.
+
+{_table(("spoof_score", "clips", "mean score", "share of spoof"), reliability)}
+
+### At the edges of the bands
+{_table(("band", "clips", "false alarms", "caught"), edges)}
 
 ### What must not tell the classes apart
 AUC of length, level, peak, offset, edges and bandwidth alone (logistic regression, sources left out):

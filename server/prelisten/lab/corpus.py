@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import csv
+import os
+import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from prelisten.errors import BadRequestError
-from wasm_detector.features import FRAME_RATE, measure
+from prelisten.lab.degrade import CONDITIONS, degrade
+from prelisten.lab.resynthesis import METHODS
+from wasm_detector.features import measure
 from wasm_detector.frames import analyse
-from wasm_detector.signals import SIGNALS
+from wasm_detector.signals import describe_all
 from wasm_detector.waveform import admit, resample
 
 LABELS = ("bona_fide", "spoof", "nonspeech")
 REQUIRED = ("id", "path", "label")
+WILD = "wild"
+"""The name of the folder with recordings as people make them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One row of a manifest. `split` is the name of the manifest's folder; what it does not say is empty."""
+    """One row of a manifest. `split` is the name of the manifest's folder; what it does not say is empty.
+
+    `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, a method of
+    `resynthesis` (its label is then `spoof`) or a condition of `degrade`.
+    """
 
     id: str
     path: Path
@@ -33,6 +47,10 @@ class Clip:
     family: str
     source: str
     pair: str
+    made: str = ""
+
+
+DEGRADED = "degraded"
 
 
 def read_manifest(manifest: Path) -> list[Clip]:
@@ -63,18 +81,47 @@ def _clip(row: dict[str, str], manifest: Path) -> Clip:
     )
 
 
-def describe_clip(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64], float]:
-    """Return the signals' vectors end to end, their headline values and the seconds of sound of one clip."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+def copies(clips: Sequence[Clip]) -> list[Clip]:
+    """Return what is trained on besides: each clip degraded, and each clean genuine one taken apart and rebuilt.
+
+    A genuine recording from a phone is left alone: what its own codec and noise filter did to it looks much like a
+    rebuilding. Which of the methods rebuilds a clip follows from its id.
+    """
+    rebuilt = [clip for clip in clips if clip.label == "bona_fide" and clip.split != WILD]
+    methods = list(METHODS)
+    return [replace(clip, made=DEGRADED) for clip in clips] + [
+        replace(clip, label="spoof", system="", family="", pair="", made=methods[_seed(clip) % len(methods)])
+        for clip in rebuilt
+    ]
+
+
+def _seed(clip: Clip) -> int:
+    """Return a number that depends on the clip alone, so that the order of the clips does not matter."""
+    return zlib.crc32(clip.id.encode())
+
+
+def load_clip(clip: Clip) -> NDArray[np.float32]:
+    """Return a clip's samples at 16 kHz, or those of the copy that `made` names (10 ms fades, peak -3 dB, dither)."""
+    samples, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
     wave = admit(samples.mean(axis=1), rate)
-    features = measure(analyse(resample(wave.samples, wave.sample_rate)))
-    described = [kind.describe(features) for kind in SIGNALS]
-    values = np.array([one.value for one in described])
-    return (
-        np.concatenate([one.vector for one in described]),
-        values,
-        float(features.weight.sum()) / FRAME_RATE,
-    )
+    original = resample(wave.samples, wave.sample_rate)
+    if not clip.made:
+        return original
+    rng = np.random.default_rng([_seed(clip), zlib.crc32(clip.made.encode())])
+    change = degrade if clip.made == DEGRADED else METHODS.get(clip.made) or CONDITIONS[clip.made]
+    made = np.nan_to_num(change(original.astype(np.float64), rng))
+    n_fade = min(160, made.size // 4)
+    ramp = (np.arange(n_fade) + 0.5) / n_fade
+    made[:n_fade] *= ramp
+    made[-n_fade:] *= ramp[::-1]
+    made *= 0.7 / max(float(np.abs(made).max()), 1e-9)
+    return np.asarray(made + rng.normal(0.0, 0.6 / 32768.0, made.size), dtype=np.float32)
+
+
+def describe_clip(clip: Clip, names: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the named signals' numbers end to end, and their headline values, shape=(n_signals,)."""
+    described = describe_all(measure(analyse(load_clip(clip))), names)
+    return np.concatenate([one.vector for one in described]), np.array([one.value for one in described])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +137,33 @@ class Corpus:
         return np.array([getattr(clip, name) for clip in self.clips])
 
 
+def pick(corpus: Corpus, keep: NDArray[np.bool_]) -> Corpus:
+    """Return the clips where `keep` is true."""
+    clips = tuple(clip for clip, kept in zip(corpus.clips, keep, strict=True) if kept)
+    return Corpus(clips, corpus.vectors[keep], corpus.values[keep])
+
+
 def describe_corpus(
-    clips: Sequence[Clip], *, track: Callable[[Sequence[Clip]], Iterable[Clip]] = iter
+    clips: Sequence[Clip],
+    names: Sequence[str],
+    *,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Corpus:
-    """Compute every clip's numbers. `track` wraps the clips to show progress."""
-    described = [describe_clip(clip.path) for clip in track(clips)]
-    vectors, values, _ = zip(*described, strict=True)
+    """Compute every clip's numbers on all processors. `track` wraps the results to show progress."""
+    describe = partial(describe_clip, names=names)
+    workers = min(os.cpu_count() or 1, max(1, len(clips) // 50))
+    if workers == 1:
+        described = list(track(map(describe, clips)))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            described = list(track(pool.map(describe, clips, chunksize=16)))
+    vectors, values = zip(*described, strict=True)
     return Corpus(tuple(clips), np.stack(vectors).astype(np.float64), np.stack(values))
 
 
-def part_slices() -> list[slice]:
-    """Return where each signal's numbers lie in a clip's vector, in the order of `SIGNALS`."""
+def part_slices(names: Sequence[str]) -> list[slice]:
+    """Return where each signal's numbers lie in a clip's vector, in order."""
     probe = np.sin(np.arange(16_000, dtype=np.float32) ** 1.2)
-    sizes = [kind.describe(measure(analyse(probe))).vector.size for kind in SIGNALS]
+    sizes = [one.vector.size for one in describe_all(measure(analyse(probe)), names)]
     ends = np.cumsum(sizes)
     return [slice(int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True)]

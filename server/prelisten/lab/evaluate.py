@@ -22,9 +22,10 @@ from rich.progress import track
 
 from prelisten.config import Config, load_config
 from prelisten.lab.corpus import Clip, read_manifest
-from prelisten.lab.hearing import FAILURES, TIERS, hear_trusted
+from prelisten.lab.hearing import FAILURES, TIERS, hear_trusted, model_of
 from prelisten.lab.metrics import auc, caught_at, cllr, eer, paired_wins
 from wasm_detector.hint import Band
+from wasm_detector.model import Model
 
 COLUMNS = ("id", "label", "system", "spoof_score", "band")
 
@@ -47,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
 
 
-def score_clip(clip: Clip, config: Config) -> Scored:
+def score_clip(clip: Clip, config: Config, model: Model) -> Scored:
     """Score one row; a file that cannot be read is `inconclusive` and says why."""
     try:
-        hint = hear_trusted(clip.path, config)
+        hint = hear_trusted(clip.path, config, model)
     except FAILURES as error:
         return Scored(clip, None, Band.INCONCLUSIVE.value, str(error))
     return Scored(clip, hint.spoof_score, hint.band.value)
@@ -155,13 +156,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Score every row, write and print."""
     clips, config = read_manifest(arguments.manifest), load_config()
     progress = Console(stderr=True)
-    rows = [score_clip(clip, config) for clip in track(clips, "Listening", console=progress)]
+    model = model_of(arguments.tier)
+    rows = [score_clip(clip, config, model) for clip in track(clips, "Listening", console=progress)]
     for row in rows:
         if row.error:
             print(f"prelisten: {row.clip.id}: {row.error}", file=sys.stderr)
     if arguments.out:
         write_scores(rows, arguments.out)
-    found = figures(rows) | {"tier": arguments.tier}
+    found = figures(rows) | {"tier": arguments.tier, "detector": model.detector}
     if arguments.json:
         print(json.dumps(found, allow_nan=False))
     else:

@@ -7,6 +7,7 @@ machine over all bumps sets every weight at once. So the log-odds are a plain su
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,50 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from prelisten.lab.corpus import Corpus, part_slices
+from prelisten.lab.corpus import DEGRADED, WILD, Corpus, part_slices, pick
+from prelisten.lab.resynthesis import METHODS
 from wasm_detector.model import CLIP, FORMAT, pack
-from wasm_detector.signals import SIGNALS
+from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 
 Matrix = NDArray[np.float64]
 
-N_LANDMARKS = 144
 LANDMARK_STEP = CLIP / 127.0
 """Landmarks are stored as 8-bit numbers; they are fitted as stored."""
 
 WIDTH = 0.5
 """gamma = WIDTH / (number of numbers): neighbours at a typical distance still count exp(-1)."""
+
+COPY_WEIGHT = {DEGRADED: 0.5}
+REBUILT_WEIGHT = 0.1
+"""How much a copy counts beside its original. More of the rebuilt ones helps on clean recordings, costs on phones."""
+
+COPIES_AMONG_LANDMARKS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One kind of detector: its signals, how many landmarks each has, and those of the part over all of them.
+
+    `together_share`: how much that part may weigh, in signals. `name` goes into the detector's id.
+    """
+
+    name: str
+    signals: tuple[str, ...]
+    n_landmarks: int
+    n_together: int
+    together_share: float = 30.0
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the names of all parts, the one over all signals last."""
+        return (*self.signals, TOGETHER)
+
+
+RECIPES = {
+    "client": Recipe("wd", tuple(kind.name for kind in SIGNALS), n_landmarks=144, n_together=256),
+    "server": Recipe("fd", tuple(kind.name for kind in FORENSIC_SIGNALS), n_landmarks=288, n_together=1000),
+}
+"""The browser's detector, and the server's forensic one."""
 
 RIDGE = 1e-3
 STRENGTH = 6.0
@@ -56,20 +89,27 @@ def gaussian(z: Matrix, landmarks: Matrix, gamma: float) -> Matrix:
     return np.asarray(np.exp(-gamma * np.maximum(square, 0.0)))
 
 
-def lay_out(vectors: Matrix, rng: np.random.Generator) -> Layout:
-    """Choose scaling and landmarks from one signal's numbers, shape=(n, k)."""
-    centre, scale = (  # As they will be stored.
-        column.astype(np.float32).astype(np.float64)
-        for column in (vectors.mean(axis=0), vectors.std(axis=0) + 1e-6)
-    )
-    chosen = rng.choice(len(vectors), min(N_LANDMARKS, len(vectors)), replace=False)
+def lay_out(
+    vectors: Matrix, chosen: NDArray[np.intp], scaling: tuple[Matrix, Matrix], *, gamma: float, share: float
+) -> Layout:
+    """Return the layout of one part: the rows `chosen` of `vectors`, shape=(n, k), become its landmarks.
+
+    `scaling`: centre and scale, each shape=(k,). `share` is the part's share of the whole.
+    """
+    centre, scale = (one.astype(np.float32).astype(np.float64) for one in scaling)  # As they will be stored.
     z = np.clip((vectors[chosen] - centre) / scale, -CLIP, CLIP)
     landmarks = np.round(z / LANDMARK_STEP) * LANDMARK_STEP
-    gamma = WIDTH / vectors.shape[1]
-    kernel = gaussian(landmarks, landmarks, gamma)
-    values, directions = np.linalg.eigh(kernel + RIDGE * np.eye(len(landmarks)))
-    whitener = directions / np.sqrt(values * len(SIGNALS))
-    return Layout(centre, scale, landmarks, gamma, whitener)
+    values, directions = np.linalg.eigh(
+        gaussian(landmarks, landmarks, gamma) + RIDGE * np.eye(len(landmarks))
+    )
+    return Layout(centre, scale, landmarks, gamma, directions * np.sqrt(share / values))
+
+
+@lru_cache(maxsize=4)
+def slices_of(recipe: Recipe) -> tuple[slice, ...]:
+    """Return where each part's numbers lie in a clip's vector; the last part has all of them."""
+    own = part_slices(recipe.signals)
+    return (*own, slice(0, own[-1].stop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +119,7 @@ class Fitted:
     `weights[k]`: shape=(n_landmarks, 2), one column for spoof and one for speech; `offsets`: shape=(n_signals, 2).
     """
 
+    recipe: Recipe
     layouts: tuple[Layout, ...]
     weights: tuple[Matrix, ...]
     offsets: Matrix
@@ -88,7 +129,7 @@ class Fitted:
         """Return what each signal adds, shape=(n_clips, n_signals, 2)."""
         parts = [
             layout.bumps(vectors[:, where]) @ weights
-            for layout, weights, where in zip(self.layouts, self.weights, part_slices(), strict=True)
+            for layout, weights, where in zip(self.layouts, self.weights, slices_of(self.recipe), strict=True)
         ]
         return np.asarray(np.stack(parts, axis=1) + self.offsets)
 
@@ -100,7 +141,7 @@ class Fitted:
 def _regress(inputs: Matrix, target: NDArray[np.bool_]) -> tuple[Matrix, float]:
     """Fit a logistic regression: coefficients, shape=(n_inputs,), and intercept."""
     machine = LogisticRegression(C=STRENGTH, max_iter=500, class_weight="balanced").fit(inputs, target)
-    return machine.coef_[0], float(machine.intercept_[0])
+    return machine.coef_[0].astype(np.float64), float(machine.intercept_[0])
 
 
 def _separate(inputs: Matrix, target: NDArray[np.bool_], weight: Matrix) -> tuple[Matrix, float]:
@@ -108,8 +149,8 @@ def _separate(inputs: Matrix, target: NDArray[np.bool_], weight: Matrix) -> tupl
 
     The clips are fewer than the inputs, so that their Gram matrix is the shorter way.
     """
-    machine = SVC(C=MARGIN_STRENGTH, kernel="precomputed", class_weight="balanced")
-    machine.fit(inputs @ inputs.T, target, sample_weight=weight)
+    machine = SVC(C=MARGIN_STRENGTH, kernel="precomputed", cache_size=1000)
+    machine.fit((inputs @ inputs.T).astype(np.float64), target, sample_weight=weight)
     return machine.dual_coef_[0] @ inputs[machine.support_], float(machine.intercept_[0])
 
 
@@ -128,27 +169,77 @@ def source_weight(corpus: Corpus) -> Matrix:
 
 def domain(corpus: Corpus) -> NDArray[np.str_]:
     """Return `wild` for recordings as people make them, `clean` for the others, shape=(n_clips,)."""
-    return np.where(corpus.column("split") == "wild", "wild", "clean")
+    return np.where(corpus.column("split") == WILD, "wild", "clean")
 
 
-def fit(corpus: Corpus, *, seed: int = SEED) -> Fitted:
-    """Fit both questions, spoof against bona fide and speech against the rest, on all clips of `corpus`."""
-    is_speech = corpus.column("label") != "nonspeech"
-    is_spoof = corpus.column("label") == "spoof"
-    slices = part_slices()
-    rng = np.random.default_rng(seed)
-    layouts = tuple(lay_out(corpus.vectors[is_speech][:, where], rng) for where in slices)
-    inputs = np.concatenate(
+def training_weight(corpus: Corpus) -> Matrix:
+    """Return how much each clip counts, shape=(n_clips,): its source's weight, less for a copy, 0 for a condition."""
+    made = corpus.column("made")
+    is_original = made == ""
+    by_source = np.zeros(made.size)
+    by_source[is_original] = source_weight(pick(corpus, is_original))
+    of_id = dict(zip(corpus.column("id")[is_original], by_source[is_original], strict=True))
+    share = {"": 1.0} | COPY_WEIGHT | dict.fromkeys(METHODS, REBUILT_WEIGHT)
+    return np.array([of_id.get(clip.id, 1.0) * share.get(clip.made, 0.0) for clip in corpus.clips])
+
+
+def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
+    """Fit both questions, spoof against bona fide and speech against the rest.
+
+    The copies in `corpus` take part in the first by their weight; the second is asked of the recordings themselves.
+    """
+    labels, is_original = corpus.column("label"), corpus.column("made") == ""
+    is_speech, is_spoof = labels != "nonspeech", labels == "spoof"
+    weight = training_weight(corpus)
+    taken = is_speech & (weight > 0.0)
+    layouts = _layouts(corpus.vectors, is_speech & is_original, taken & ~is_original, recipe, seed)
+    used = taken | is_original
+    inputs = np.zeros((len(corpus.clips), sum(one.whitener.shape[1] for one in layouts)), dtype=np.float32)
+    inputs[used] = np.concatenate(
         [
-            one.bumps(corpus.vectors[:, where]) @ one.whitener
-            for one, where in zip(layouts, slices, strict=True)
+            (one.bumps(corpus.vectors[used][:, where]) @ one.whitener).astype(np.float32)
+            for one, where in zip(layouts, slices_of(recipe), strict=True)
         ],
         axis=1,
     )
-    weight = source_weight(corpus)
-    spoof, spoof_bias = _separate(inputs[is_speech], is_spoof[is_speech], weight[is_speech])
-    speech, speech_bias = _regress(inputs, is_speech)
-    return _centred(corpus, Fitted(layouts, (), np.zeros(0), (spoof_bias, speech_bias)), (spoof, speech))
+    by_class = np.array([weight[taken & (is_spoof == one)].sum() for one in (False, True)])
+    balanced = weight / by_class[is_spoof.astype(int)] * (is_speech & is_original).sum() / 2.0
+    spoof, spoof_bias = _separate(inputs[taken], is_spoof[taken], balanced[taken])
+    speech, speech_bias = _regress(inputs[is_original], is_speech[is_original])
+    return _centred(
+        pick(corpus, is_original),
+        Fitted(recipe, layouts, (), np.zeros(0), (spoof_bias, speech_bias)),
+        (spoof, speech),
+    )
+
+
+def _layouts(
+    vectors: Matrix, original: NDArray[np.bool_], copied: NDArray[np.bool_], recipe: Recipe, seed: int
+) -> tuple[Layout, ...]:
+    """Lay out every part: scaled by the recordings, with landmarks of which a quarter are copies."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for name, where in zip(recipe.parts, slices_of(recipe), strict=True):
+        is_last = name == TOGETHER
+        n = recipe.n_together if is_last else recipe.n_landmarks
+        n_copies = min(int(COPIES_AMONG_LANDMARKS * n), int(copied.sum()))
+        pool = rng.choice(np.flatnonzero(original), min(n - n_copies, int(original.sum())), replace=False)
+        if n_copies:
+            pool = np.concatenate([pool, rng.choice(np.flatnonzero(copied), n_copies, replace=False)])
+        at = np.searchsorted(np.flatnonzero(original | copied), pool)
+        rows = vectors[original | copied][:, where]
+        inside = original[original | copied]
+        centre, scale = rows[inside].mean(axis=0), rows[inside].std(axis=0) + 1e-6
+        found.append(
+            lay_out(
+                rows,
+                at,
+                (centre, scale),
+                gamma=(2.0 if is_last else 1.0) * WIDTH / rows.shape[1],
+                share=(recipe.together_share if is_last else 1.0) / len(recipe.signals),
+            )
+        )
+    return tuple(found)
 
 
 def _centred(corpus: Corpus, fitted: Fitted, coefficients: tuple[Matrix, Matrix]) -> Fitted:
@@ -187,7 +278,7 @@ def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, A
     factor = np.array([calibration.slope, 1.0])
     parts = [
         {
-            "name": kind.name,
+            "name": name,
             "centre": pack(layout.centre, "f4"),
             "scale": pack(layout.scale, "f4"),
             "landmarks": pack(np.round(layout.landmarks / LANDMARK_STEP), "i1"),
@@ -196,12 +287,13 @@ def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, A
             "offset": [float(value) for value in offset * factor],
             "gamma": layout.gamma,
         }
-        for kind, layout, weights, offset in zip(
-            SIGNALS, fitted.layouts, fitted.weights, fitted.offsets, strict=True
+        for name, layout, weights, offset in zip(
+            fitted.recipe.parts, fitted.layouts, fitted.weights, fitted.offsets, strict=True
         )
     ]
     return {
         "format": FORMAT,
+        "name": fitted.recipe.name,
         "version": version,
         "bias": fitted.bias[0] * calibration.slope + calibration.shift,
         "speech_bias": fitted.bias[1],

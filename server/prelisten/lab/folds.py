@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from prelisten.lab.corpus import Corpus
-from prelisten.lab.fit import Calibration, Matrix, domain, fit
-from wasm_detector.signals import SIGNALS
+from prelisten.lab.corpus import Corpus, pick
+from prelisten.lab.fit import Calibration, Matrix, Recipe, domain, fit
 
 N_FOLDS = 6
 
@@ -35,22 +34,16 @@ def fold_numbers(sources: NDArray[np.str_], *, seed: int = 0) -> NDArray[np.int6
     return np.array([fold[name] for name in sources])
 
 
-def pick(corpus: Corpus, keep: NDArray[np.bool_]) -> Corpus:
-    """Return the clips where `keep` is true."""
-    clips = tuple(clip for clip, kept in zip(corpus.clips, keep, strict=True) if kept)
-    return Corpus(clips, corpus.vectors[keep], corpus.values[keep])
-
-
-def out_of_fold(corpus: Corpus, groups: NDArray[Any]) -> Matrix:
+def out_of_fold(corpus: Corpus, groups: NDArray[Any], recipe: Recipe) -> Matrix:
     """Return each clip's contributions by a fit that saw nothing of its group; the last column is the bias.
 
-    Shape=(n_clips, n_signals + 1, 2); the sum over axis 1 are the log-odds of spoof and of speech. `groups`:
+    Shape=(n_clips, n_parts + 1, 2); the sum over axis 1 are the log-odds of spoof and of speech. `groups`:
     shape=(n_clips,), fold numbers or the names of manifests.
     """
-    scored = np.full((len(corpus.clips), len(SIGNALS) + 1, 2), np.nan)
+    scored = np.full((len(corpus.clips), len(recipe.parts) + 1, 2), np.nan)
     for group in np.unique(groups):
         held = groups == group
-        fitted = fit(pick(corpus, ~held))
+        fitted = fit(pick(corpus, ~held), recipe)
         scored[held, :-1] = fitted.contributions(corpus.vectors[held])
         scored[held, -1] = fitted.bias
     return scored

@@ -6,17 +6,24 @@ from pathlib import Path
 
 import soundfile
 
+from prelisten.checks import load_forensic_model
 from prelisten.config import Config
 from prelisten.errors import MediaError
 from prelisten.media.listen import listen
 from wasm_detector.errors import DetectorError, InvalidWaveformError
 from wasm_detector.hint import Hint
-from wasm_detector.model import Model
+from wasm_detector.model import Model, load_model
 from wasm_detector.screening import screen
 from wasm_detector.streaming import Stream
 
 TIERS = ("client", "server")
-"""Both run the one detector there is today; the server's own, stronger model will stand behind `server`."""
+"""The browser's detector, and the server's forensic one."""
+
+
+def model_of(tier: str) -> Model:
+    """Return the tier's model. Raises `ModelError` when the package lacks it."""
+    return load_forensic_model() if tier == "server" else load_model()
+
 
 LOCAL_SUFFIXES = (".flac", ".wav")
 """What `hear_trusted` reads in this process: one child a clip would cost minutes over a corpus."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prelisten.lab.corpus import Corpus
+from prelisten.lab.degrade import CONDITIONS
+from prelisten.lab.fit import Calibration
 from prelisten.lab.metrics import auc, caught_at, eer, paired_wins
+from prelisten.lab.resynthesis import METHODS
+from wasm_detector.signals import REBUILT_FAMILY
 
 N_RESAMPLES = 200
 INTERVAL = (5.0, 95.0)
@@ -93,3 +98,72 @@ def without_each(corpus: Corpus, contributions: NDArray[np.float64]) -> list[tup
     whole = _three(total, is_spoof)
     less = [_three(total - own[:, k], is_spoof) for k in range(own.shape[1] - 1)]
     return [(one[0] - whole[0], one[2] - whole[2]) for one in less]
+
+
+def rebuilt(
+    everything: Corpus, contributions: NDArray[np.float64], parts: Sequence[str]
+) -> list[tuple[str, int, float, float]]:
+    """Return (method, copies, AUC of the whole, AUC of the family of signals alone) for rebuilt genuine recordings.
+
+    Each method's copies against the recordings that they were made of; `contributions`: shape=(n_clips, n_parts + 1).
+    """
+    made, ids = everything.column("made"), everything.column("id")
+    family = contributions[:, [parts.index(name) for name in REBUILT_FAMILY]].sum(axis=1)
+    total, table = contributions.sum(axis=1), []
+    for name in METHODS:
+        own = made == name
+        genuine = (made == "") & np.isin(ids, ids[own])
+        if own.any():
+            table.append(
+                (name, int(own.sum()), auc(total[genuine], total[own]), auc(family[genuine], family[own]))
+            )
+    return table
+
+
+def by_condition(everything: Corpus, scores: NDArray[np.float64]) -> list[tuple[str, float, float, float]]:
+    """Return (condition, AUC, EER, caught at 5 %) of the clips under each condition, the untouched ones first."""
+    made, ids = everything.column("made"), everything.column("id")
+    labels = everything.column("label")
+    names = [name for name in CONDITIONS if (made == name).any()]
+    if not names:
+        return []
+    taken = (made == "") & np.isin(ids, ids[made == names[0]])
+    sets = [("as they are", taken), *((name, made == name) for name in names)]
+    sets = [(name, inside) for name, inside in sets if {"bona_fide", "spoof"} <= set(labels[inside])]
+    return [(name, *_three(scores[inside], labels[inside] == "spoof")) for name, inside in sets]
+
+
+def reliability(
+    scores: NDArray[np.float64], is_spoof: NDArray[np.bool_]
+) -> list[tuple[float, float, int, float, float]]:
+    """Return (from, to, clips, mean score, share of spoof) for ten steps of the score, both classes counting alike."""
+    weight = np.where(is_spoof, 0.5 / is_spoof.sum(), 0.5 / (~is_spoof).sum())
+    table = []
+    for low in np.arange(10) / 10:
+        inside = (scores >= low) & ((scores < low + 0.1) | (low > 0.85))
+        if inside.any():
+            share = weight[inside] / weight[inside].sum()
+            table.append(
+                (
+                    float(low),
+                    float(low + 0.1),
+                    int(inside.sum()),
+                    float(share @ scores[inside]),
+                    float(share @ is_spoof[inside]),
+                )
+            )
+    return table
+
+
+def at_edges(
+    corpus: Corpus, scores: NDArray[np.float64], calibration: Calibration
+) -> list[tuple[str, str, float, float]]:
+    """Return (band, clips, false alarms, caught) at the edges of the bands, for each manifest."""
+    labels, splits = corpus.column("label"), corpus.column("split")
+    table = []
+    for band, edge in (("elevated", calibration.elevated), ("high", calibration.high)):
+        for split in np.unique(splits):
+            above, inside = scores >= edge, splits == split
+            rates = [float(above[inside & (labels == label)].mean()) for label in ("bona_fide", "spoof")]
+            table.append((band, str(split), rates[0], rates[1]))
+    return table

@@ -10,7 +10,9 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +20,32 @@ from rich.console import Console
 from rich.progress import track
 
 from prelisten.errors import ConfigError
-from prelisten.lab.corpus import Corpus, describe_corpus, read_manifest
+from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, read_manifest
+from prelisten.lab.degrade import CONDITIONS
+from prelisten.lab.hearing import TIERS
 from prelisten.lab.report import Line
 
+if TYPE_CHECKING:
+    from prelisten.lab.fit import Calibration, Recipe
+
 SPEECH_LABELS = ("bona_fide", "spoof")
+EVERY = {"client": 4, "server": 12}
+"""The robustness table takes every fourth clip, and of the slower forensic detector every twelfth."""
+
+PLACES = {
+    "client": ("wasm_detector/model.json", "wasm_detector/MODEL_CARD.md"),
+    "server": ("server/prelisten/checks/forensic.json", "server/prelisten/checks/FORENSIC_CARD.md"),
+}
+"""Where the repository keeps each tier's model and card."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `prelisten train`."""
     parser.add_argument(
         "manifests", nargs="+", type=Path, metavar="MANIFEST", help="CSV with id, path, label, ..."
+    )
+    parser.add_argument(
+        "--tier", choices=TIERS, default="client", help="the browser's detector or the server's"
     )
     parser.add_argument("--out", type=Path, default=Path("model.json"), help="the model file to write")
     parser.add_argument("--card", type=Path, help="the model card to write (takes a few minutes more)")
@@ -39,9 +57,9 @@ def data_digest(corpus: Corpus) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
-def _check_trainable(corpus: Corpus) -> None:
-    counts = {label: int((corpus.column("label") == label).sum()) for label in (*SPEECH_LABELS, "nonspeech")}
-    if min(counts.values()) < 10 or len(set(corpus.column("source"))) < 10:
+def _check_trainable(clips: Sequence[Clip]) -> None:
+    counts = {label: sum(clip.label == label for clip in clips) for label in (*SPEECH_LABELS, "nonspeech")}
+    if min(counts.values()) < 10 or len({clip.source for clip in clips}) < 10:
         raise ConfigError(
             f"Got {counts}; at least 10 clips of each label from 10 sources are needed to train."
         )
@@ -53,49 +71,69 @@ def run(arguments: argparse.Namespace) -> int:
         from prelisten.lab import fit, folds
     except ImportError as error:
         raise ConfigError("Training needs scikit-learn. Install prelisten[train].") from error
+    recipe = fit.RECIPES[arguments.tier]
     clips = [clip for manifest in arguments.manifests for clip in read_manifest(manifest)]
-    corpus = describe_corpus(clips, track=lambda all_: track(all_, "Listening", console=Console(stderr=True)))
-    _check_trainable(corpus)
-    groups = folds.fold_numbers(corpus.column("source"))
-    contributions = folds.out_of_fold(corpus, groups)
-    calibration = folds.calibrate(corpus, contributions.sum(axis=1))
-    digest = data_digest(corpus)
-    stored = fit.store(fit.fit(corpus), calibration, digest[:12])
+    _check_trainable(clips)
+    made = [*clips, *copies(clips)]
+    with_conditions = [*made, *_conditions(clips, EVERY[arguments.tier])]
+    # The card must not change the model, so the folds are those of a run with all conditions.
+    groups = folds.fold_numbers(np.array([clip.source for clip in with_conditions]))
+    everything = _describe(with_conditions if arguments.card else made, recipe.signals)
+    contributions = folds.out_of_fold(everything, groups[: len(everything.clips)], recipe)
+    is_original = everything.column("made") == ""
+    corpus = pick(everything, is_original)
+    calibration = folds.calibrate(corpus, contributions[is_original].sum(axis=1))
+    stored = fit.store(fit.fit(everything, recipe), calibration, data_digest(corpus)[:12])
     text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
     arguments.out.write_text(text, encoding="utf-8")
     print(f"Wrote {arguments.out} ({len(text) // 1000} kB).")
     if arguments.card:
-        command = _command(arguments.manifests)
-        arguments.card.write_text(_card(corpus, contributions, groups, text, command), encoding="utf-8")
+        card = _card(everything, contributions, calibration, text, recipe, _command(arguments))
+        arguments.card.write_text(card, encoding="utf-8")
         print(f"Wrote {arguments.card}.")
     return 0
 
 
-def _command(manifests: Sequence[Path]) -> str:
-    named = " ".join(f"SPEECH/{manifest.parent.name}/{manifest.name}" for manifest in manifests)
-    return f"prelisten train {named} --out wasm_detector/model.json --card wasm_detector/MODEL_CARD.md"
+def _describe(clips: Sequence[Clip], names: Sequence[str]) -> Corpus:
+    progress = Console(stderr=True)
+    return describe_corpus(
+        clips, names, track=lambda found: track(found, "Listening", total=len(clips), console=progress)
+    )
+
+
+def _conditions(clips: Sequence[Clip], every: int) -> list[Clip]:
+    """Return one clip of speech in `every` under each condition of the robustness table; never trained on."""
+    speech = [clip for clip in clips if clip.label in SPEECH_LABELS]
+    return [replace(clip, made=name) for name in CONDITIONS for clip in speech[::every]]
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    named = " ".join(f"SPEECH/{manifest.parent.name}/{manifest.name}" for manifest in arguments.manifests)
+    model, card = PLACES[arguments.tier]
+    return f"prelisten train {named} --tier {arguments.tier} --out {model} --card {card}"
 
 
 def _card(
-    corpus: Corpus,
+    everything: Corpus,
     contributions: NDArray[np.float64],
-    groups: NDArray[np.int64],
+    calibration: Calibration,
     model_text: str,
+    recipe: Recipe,
     command: str,
 ) -> str:
-    """Compute the figures and return the card."""
     from prelisten.lab import folds, report
     from prelisten.lab.card import Card, write_card
     from wasm_detector.model import parse_model
-    from wasm_detector.signals import SIGNALS
 
+    is_original = everything.column("made") == ""
+    corpus, own = pick(everything, is_original), contributions[is_original]
     logits = contributions.sum(axis=1)
-    calibration, labels = folds.calibrate(corpus, logits), corpus.column("label")
-    scores = 1.0 / (1.0 + np.exp(-(calibration.slope * logits[:, 0] + calibration.shift)))
-    is_heard = 1.0 / (1.0 + np.exp(-logits[:, 1])) >= calibration.speech_floor
+    every_score = 1.0 / (1.0 + np.exp(-(calibration.slope * logits[:, 0] + calibration.shift)))
+    scores, labels = every_score[is_original], corpus.column("label")
+    is_heard = 1.0 / (1.0 + np.exp(-own.sum(axis=1)[:, 1])) >= calibration.speech_floor
     quiet = labels == "nonspeech"
-    splits = corpus.column("split")
-    effects = report.without_each(corpus, contributions[:, :, 0])
+    groups = folds.fold_numbers(corpus.column("source"))
+    is_single = len(set(corpus.column("split"))) == 1
     return write_card(
         Card(
             detector=parse_model(model_text.encode()).detector,
@@ -104,9 +142,13 @@ def _card(
             corpus=corpus,
             calibration=calibration,
             crossed=report.by_split(corpus, scores),
-            left_out=_manifests_left_out(corpus) if len(set(splits)) > 1 else [],
+            left_out=[] if is_single else _manifests_left_out(everything, recipe),
             families=report.by_family(corpus, scores),
-            effects=[(kind.name, *effect) for kind, effect in zip(SIGNALS, effects, strict=True)],
+            effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
+            rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
+            conditions=report.by_condition(everything, every_score),
+            reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
+            edges=report.at_edges(corpus, scores, calibration),
             nuisance=_nuisance(corpus, groups),
             nonspeech=(
                 int(quiet.sum()),
@@ -118,11 +160,12 @@ def _card(
     )
 
 
-def _manifests_left_out(corpus: Corpus) -> list[Line]:
+def _manifests_left_out(everything: Corpus, recipe: Recipe) -> list[Line]:
     from prelisten.lab import folds, report
 
-    splits = corpus.column("split")
-    scores = folds.out_of_fold(corpus, splits).sum(axis=1)[:, 0]
+    splits, is_original = everything.column("split"), everything.column("made") == ""
+    scores = folds.out_of_fold(everything, splits, recipe).sum(axis=1)[is_original, 0]
+    corpus, splits = pick(everything, is_original), splits[is_original]
     return [report.line(str(name), corpus, scores, splits == name) for name in np.unique(splits)]
 
 

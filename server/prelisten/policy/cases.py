@@ -29,7 +29,7 @@ StateName = Literal["done", "not_applicable", "limit", "timeout", "error"]
 class CaseFinding(Strict):
     """A check's word, as short as it can be written: what is left out was done and says nothing."""
 
-    check: CheckName = "recompute"
+    check: CheckName = "forensic"
     state: StateName = "done"
     spoof_score: Share | None = None
     reasons: list[ReasonCode] = Field(default_factory=list)

@@ -50,7 +50,7 @@ def decide(
     awaited = frozenset(section.required if required is None else required)
     if not awaited:
         raise ValueError("no check is required, so every recording would be accepted; require at least one")
-    set_aside = ABOUT_THE_CLAIM.union(section.ignored)
+    set_aside = ABOUT_THE_CLAIM.union(section.ignored) - set(section.required)
     heard = [finding for finding in findings if finding.check not in set_aside]  # 1
     score = _score(heard, section)
     rules = list(_rules_asking(heard, score, section))

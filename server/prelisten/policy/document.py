@@ -49,8 +49,8 @@ class Lines(Strict):
 
     thresholds: Thresholds | None = None
     weights: dict[CheckName, Share] = Field(default_factory=dict)
-    required: list[CheckName] = Field(default_factory=lambda: ["recompute"], min_length=1)
-    ignored: list[CheckName] = Field(default_factory=list)
+    required: list[CheckName] = Field(default_factory=lambda: ["forensic"], min_length=1)
+    ignored: list[CheckName] = Field(default_factory=lambda: ["recompute"])
     rules: list[Rule] = Field(default_factory=list)
     inconclusive: Doubt = "label"
     partial: Doubt = "label"
@@ -68,9 +68,14 @@ class Lines(Strict):
             raise ValueError("two rules have one name")
         if "claim" in {*self.required, *self.weights}:
             raise ValueError("what the browser claims never weighs: `claim` cannot be required or weighted")
-        if both := sorted(set(self.required) & set(self.ignored)):
-            raise ValueError(f"{', '.join(both)}: required and ignored at once")
+        if both := _contradicting(self):
+            raise ValueError(f"{', '.join(both)}: required and ignored at once; leave it out of `ignored`")
         return self
+
+
+def _contradicting(lines: Lines) -> list[str]:
+    """Return what is required and ignored at once. A required check is never among those ignored unless said so."""
+    return sorted(set(lines.required) & set(lines.ignored)) if "ignored" in lines.model_fields_set else []
 
 
 class ActionLines(Lines):
@@ -115,7 +120,7 @@ class Policy(Strict):
         for action in ("", *self.actions):
             for context in ("feed", "chat", "live"):
                 section = self.section(action, context)
-                if both := sorted(set(section.required) & set(section.ignored)):
+                if both := _contradicting(section):
                     raise ValueError(
                         f"{action or 'default'}/{context}: {', '.join(both)} is required and ignored"
                     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from prelisten.checks import CHECKS, claim, hear, recompute
+from prelisten.checks import CHECKS, claim, hear, load_forensic_model, recompute
 from prelisten.checks.heard import Heard, not_heard
 from prelisten.checks.pcm import PcmFile
 from prelisten.config import load_config
@@ -36,7 +36,7 @@ def heard(content: bytes, blobs: Blobs, *, claim=None, max_seconds: float = 120)
     path = blobs.root.parent / "file"
     path.write_bytes(content)
     with listen(path, load_config({}, max_seconds=max_seconds)) as recording:
-        return hear(recording, blobs, max_seconds=max_seconds, claim=claim)
+        return hear(recording, blobs, max_seconds=max_seconds, forensic=load_forensic_model(), claim=claim)
 
 
 def claim_for(content: bytes) -> dict:

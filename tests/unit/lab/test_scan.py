@@ -6,6 +6,7 @@ import argparse
 import json
 
 from prelisten.lab import scan
+from prelisten.lab.hearing import model_of
 from tests.recordings import FORMATS, speech_like
 from wasm_detector.model import detector_id
 
@@ -27,6 +28,16 @@ def test_one_json_object_a_line_with_the_promised_fields(tmp_path, capsys):
     assert set(line) == fields
     assert (line["detector"], line["tier"]) == (detector_id(), "client")
     assert 0 < line["elapsed_s"] < 30
+
+
+def test_the_servers_tier_is_the_default_and_another_detector(tmp_path, capsys):
+    """Its id begins with `fd`; the field `tier` says which one spoke."""
+    (tmp_path / "a.wav").write_bytes(FORMATS["wav"](VOICE, 16_000))
+    assert run(tmp_path / "a.wav", "--json") == 0
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert line["tier"] == "server"
+    assert line["detector"] == model_of("server").detector
+    assert line["detector"].startswith("fd-")
 
 
 def test_an_unreadable_file_does_not_stop_the_others(tmp_path, capsys):

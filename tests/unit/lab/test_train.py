@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,15 +11,17 @@ import soundfile
 
 from prelisten.errors import ConfigError
 from prelisten.lab import calibrate, train
-from prelisten.lab.corpus import describe_corpus, read_manifest
-from prelisten.lab.fit import fit, source_weight
+from prelisten.lab.corpus import DEGRADED, copies, describe_corpus, load_clip, read_manifest
+from prelisten.lab.degrade import CONDITIONS
+from prelisten.lab.fit import COPY_WEIGHT, RECIPES, fit, slices_of, source_weight, training_weight
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.metrics import auc
 from prelisten.lab.report import interval
+from prelisten.lab.resynthesis import METHODS
+from tests.recordings import speech_like
 from tests.unit.lab.conftest import write_corpus
 from wasm_detector.model import parse_model
 from wasm_detector.screening import screen
-from wasm_detector.signals import SIGNALS
 
 
 def run(module, *arguments) -> int:
@@ -64,24 +67,67 @@ def test_training_again_gives_the_same_bytes(trained, tmp_path):
 def test_the_stored_model_gives_the_fitted_log_odds(trained):
     """What is written is what was fitted: rounding to 8 bits happens before the fit."""
     model, _, manifest = trained
-    corpus = describe_corpus(read_manifest(manifest))
-    stored, fitted = parse_model(model.read_bytes()), fit(corpus)
-    raw = fitted.logits(corpus.vectors)[:, 0]
-    start, totals = 0, np.full(len(raw), stored.bias)
-    for part in stored.parts:
-        piece = corpus.vectors[:, start : start + part.centre.size]
-        totals += [part.contribute(row)[0] for row in piece]
-        start += part.centre.size
+    clips = read_manifest(manifest)
+    everything = describe_corpus([*clips, *copies(clips)], RECIPES["client"].signals)
+    stored, fitted = parse_model(model.read_bytes()), fit(everything, RECIPES["client"])
+    raw = fitted.logits(everything.vectors)[:, 0]
+    totals = np.full(len(raw), stored.bias)
+    for part, where in zip(stored.parts, slices_of(RECIPES["client"]), strict=True):
+        totals += [part.contribute(row)[0] for row in everything.vectors[:, where]]
     slope, shift = np.polyfit(raw, totals, 1)
-    np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-6)
+    np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-4)
+
+
+def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
+    """A degraded copy keeps its label, a rebuilt genuine one is spoof; conditions are not trained on."""
+    clips = read_manifest(manifest)
+    made = copies(clips)
+    degraded = [clip for clip in made if clip.made == DEGRADED]
+    rebuilt = [clip for clip in made if clip.made != DEGRADED]
+    assert [(clip.id, clip.label) for clip in degraded] == [(clip.id, clip.label) for clip in clips]
+    assert {clip.label for clip in rebuilt} == {"spoof"}
+    assert {clip.id for clip in rebuilt} == {clip.id for clip in clips if clip.label == "bona_fide"}
+    assert all(clip.source for clip in made)
+    condition = replace(clips[0], made="MP3 64")
+    weight = training_weight(describe_corpus([*clips, made[0], rebuilt[0], condition], ["modulation"]))
+    assert weight[-1] == 0.0
+    assert weight[-3] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
+
+
+def test_phones_recordings_are_not_rebuilt(manifest):
+    """What their codecs did to them looks much like a rebuilding."""
+    wild = [replace(clip, split="wild") for clip in read_manifest(manifest)]
+    assert {clip.made for clip in copies(wild)} == {DEGRADED}
+
+
+@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, DEGRADED])
+def test_every_copy_is_a_sound_of_about_the_same_length(made, manifest):
+    """Finite, not silent, at most a codec's delay longer; the same each time, and not the original."""
+    clip = read_manifest(manifest)[0]
+    original, copy = load_clip(clip), load_clip(replace(clip, made=made))
+    assert np.isfinite(copy).all()
+    assert 0.9 * original.size < copy.size < 1.1 * original.size + 4_000
+    assert 0.69 < np.abs(copy).max() < 0.71
+    assert np.array_equal(copy, load_clip(replace(clip, made=made)))
+    n = min(copy.size, original.size)
+    assert np.abs(copy[:n] - original[:n] * (0.7 / np.abs(original).max())).max() > 1e-3
+
+
+def test_picture_of_eight_bits_keeps_the_sound_but_not_its_waves():
+    """The rebuilt copy has about the loudness of each moment, and other samples."""
+    voice = speech_like(2.0, seed=4).astype(np.float64)
+    rebuilt = METHODS["rebuilt_from_picture"](voice, np.random.default_rng(1))
+    loudness = [np.sqrt((one[:31_680].reshape(-1, 320) ** 2).mean(axis=1)) for one in (voice, rebuilt)]
+    assert np.corrcoef(*loudness)[0, 1] > 0.95
+    assert abs(np.corrcoef(voice, rebuilt)[0, 1]) < 0.9
 
 
 def test_the_card_tells_data_figures_signals_and_weaknesses(trained):
     """Without a path of this machine."""
     _, card, manifest = trained
     text = card.read_text("utf-8")
-    for kind in SIGNALS:
-        assert f"`{kind.name}`" in text
+    for name in RECIPES["client"].parts:
+        assert f"`{name}`" in text
     for word in (
         "SPEECH/clean/manifest.csv",
         "Known weaknesses",
@@ -89,6 +135,8 @@ def test_the_card_tells_data_figures_signals_and_weaknesses(trained):
         "no speech",
         "licence",
         "Brackets",
+        "AUC of the family alone",
+        "share of spoof",
     ):
         assert word in text
     assert str(manifest.parent) not in text
@@ -111,7 +159,7 @@ def test_no_source_is_in_two_folds():
 
 def test_a_source_counts_by_the_square_root_of_its_clips(manifest):
     """And both domains alike; here there is one."""
-    weight = source_weight(describe_corpus(read_manifest(manifest)[:4]))
+    weight = source_weight(describe_corpus(read_manifest(manifest)[:4], ["modulation"]))
     assert weight.mean() == pytest.approx(1.0)
     assert weight[0] / weight[3] == pytest.approx(1 / np.sqrt(3))
 

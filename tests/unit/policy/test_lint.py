@@ -52,7 +52,7 @@ def test_built_in_policy_is_clean() -> None:
             5,
             "turn this rule off",
         ),
-        (rules(rule("r", "{fact: recompute.state, is: done}", "accept")), 5, "then"),
+        (rules(rule("r", "{fact: forensic.state, is: done}", "accept")), 5, "then"),
     ],
 )
 def test_what_is_refused_has_its_line(text: str, line: int, message: str) -> None:
@@ -82,7 +82,7 @@ def test_what_is_refused_has_its_line(text: str, line: int, message: str) -> Non
         ([rule("r", "{any: [{fact: score, at_least: 2}, {fact: score, at_least: 3}]}")], "no value of score"),
         ([rule("r", "{fact: score, at_least: 0.8}")], "the thresholds ask for `review` from 0.8"),
         (
-            [rule("r", "{all: [{fact: recompute.spoof_score, at_least: 0.9}, {fact: container.x, is: 1}]}")],
+            [rule("r", "{all: [{fact: forensic.spoof_score, at_least: 0.9}, {fact: container.x, is: 1}]}")],
             "thresholds",
         ),
         ([rule("r", "{fact: score, at_least: 0.6}", "label")], "the thresholds ask for `label` from 0.5"),
@@ -114,7 +114,7 @@ def test_rule_that_changes_nothing_is_named(given: list[str], why: str) -> None:
     [
         [rule("r", "{fact: score, at_least: 0.7}")],
         [rule("r", "{fact: score, at_least: 0.9}", "reject")],
-        [rule("r", "{fact: forensic.spoof_score, at_least: 0.9}")],
+        [rule("r", "{fact: fingerprint.spoof_score, at_least: 0.9}")],
         [rule("r", "{all: [{fact: container.x, at_least: 2}, {fact: container.x, at_most: 3}]}")],
         [rule("r", "{all: [{fact: container.x, is: 2}, {fact: container.x, at_least: 2}]}")],
         [
@@ -126,7 +126,7 @@ def test_rule_that_changes_nothing_is_named(given: list[str], why: str) -> None:
             rule("b", "{fact: container.x, is: 1}", more=", unknown: review"),
         ],
         [rule("a", "{fact: container.x, is: true}"), rule("b", "{fact: container.x, is: 1}")],
-        [rule("a", "{fact: recompute.reasons, has: A}"), rule("b", "{fact: recompute.reasons, has: B}")],
+        [rule("a", "{fact: forensic.reasons, has: A}"), rule("b", "{fact: forensic.reasons, has: B}")],
         [rule("r", "{not: {fact: container.state, is: done}}")],
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from prelisten.checks import load_forensic_model
 from prelisten.errors import ConfigError
 from prelisten.policy import decide, decision_json, load_policy
 from prelisten.policy.document import ActionLines, Policy, Section, Thresholds, parse_policy
@@ -23,7 +24,6 @@ from prelisten.policy.schema import published_schema, schema_text
 from prelisten.records import Action, Context, Finding, FindingState, HintCheck, Recomputed, TokenState
 from prelisten.storage import rows
 from wasm_detector.hint import Reason
-from wasm_detector.model import load_model
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 DEFAULT = load_policy()
@@ -39,7 +39,7 @@ NOT_DONE = [state for state in FindingState if state is not FindingState.DONE]
 
 
 def heard(spoof_score: float | None = 0.1, **fields) -> Finding:
-    return Finding("recompute", "wd-1", **({"state": FindingState.DONE, "spoof_score": spoof_score} | fields))
+    return Finding("forensic", "fd-1", **({"state": FindingState.DONE, "spoof_score": spoof_score} | fields))
 
 
 def act(*findings: Finding, policy: Policy = DEFAULT, **options) -> Action:
@@ -145,9 +145,9 @@ def test_decision_is_reproducible_and_bound_to_its_evidence() -> None:
         ("name: a\ndefault: {thresholds: {label: 0.5}}\nactions: {'no good!': {}}", "actions"),
         ("name: a\ndefault: {thresholds: {label: 0.5}, required: []}", "required"),
         ("name: a\ndefault: {thresholds: {label: 0.5}, required: [claim]}", "never weighs"),
-        ("name: a\ndefault: {thresholds: {label: 0.5}, ignored: [recompute]}", "required and ignored"),
+        ("name: a\ndefault: {thresholds: {label: 0.5}, ignored: [forensic]}", "required and ignored"),
         (
-            "name: a\ndefault: {thresholds: {label: 0.5}}\nactions: {x: {ignored: [recompute]}}",
+            "name: a\ndefault: {thresholds: {label: 0.5}}\nactions: {x: {ignored: [forensic]}}",
             "required and ignored",
         ),
         ("name: a\ndefault: {thresholds: {label: 0.5}, over_budget: accept}", "over_budget"),
@@ -184,7 +184,7 @@ def test_version_is_pinned() -> None:
     assert parse_policy(text).version == "a-54e987dccfef"
     assert (
         decide((heard(0.5),), policy=parse_policy(text), action="voice", at=NOW).evidence_sha256
-        == "47ec61b527d7c017be2895677b1105472affdeb50295d2c4512e923a1be55dd4"
+        == "c9c39079bfd8643dacc1d2b02f1773d67eb63cbca58e1ad404ce868c3c59ffce"
     )
 
 
@@ -261,20 +261,30 @@ def test_damaged_recording_of_which_a_part_was_heard_is_no_junk() -> None:
 def test_check_that_is_not_there_is_unavailable() -> None:
     """A required check without a word is the site's lack, with a line of its own."""
     policy = parse_policy(
-        "name: a\ndefault: {thresholds: {label: 0.5}, required: [recompute, forensic], on_unavailable: reject}"
+        "name: a\ndefault: {thresholds: {label: 0.5}, required: [forensic, watermark], on_unavailable: reject}"
     )
     assert act(heard(0.1), policy=policy) == "reject"
-    assert act(heard(0.1), Finding("forensic", "1", FindingState.DONE, 0.1), policy=policy) == "accept"
+    assert act(heard(0.1), Finding("watermark", "1", FindingState.DONE, 0.1), policy=policy) == "accept"
 
 
 def test_ignored_check_is_shown_and_does_not_weigh() -> None:
     """A new check can run for weeks before it counts."""
-    policy = parse_policy("name: a\ndefault: {thresholds: {label: 0.5}, ignored: [forensic]}")
-    broken = Finding("forensic", "1", FindingState.ERROR)
+    policy = parse_policy("name: a\ndefault: {thresholds: {label: 0.5}, ignored: [watermark]}")
+    broken = Finding("watermark", "1", FindingState.ERROR)
     with_it, without = (
         decide(found, policy=policy, action="a", at=NOW) for found in ((heard(0.1), broken), (heard(0.1),))
     )
     assert with_it == without
+
+
+def test_the_browsers_detector_weighs_only_where_it_is_required() -> None:
+    """The stronger one stands for both; a policy of a site without it says `required: [recompute]`."""
+    plain = parse_policy("name: a\ndefault: {thresholds: {label: 0.5}}")
+    alone = parse_policy("name: a\ndefault: {thresholds: {label: 0.5}, required: [recompute]}")
+    weaker = Finding("recompute", "wd-1", FindingState.DONE, 0.9)
+    assert act(heard(0.1), weaker, policy=plain) == "accept"
+    assert act(weaker, policy=alone) == "label"
+    assert act(weaker, policy=plain) == "review"
 
 
 @pytest.mark.parametrize(("over_budget", "action"), [("review", "review"), ("label", "label")])
@@ -328,7 +338,7 @@ thresholds = (
         )
     )
 )
-CHECKS = ("recompute", "forensic", "container")
+CHECKS = ("forensic", "watermark", "container")
 checks = st.sampled_from(CHECKS)
 circumstances = st.one_of(
     st.builds(
@@ -479,7 +489,7 @@ def test_unknown_never_leads_to_accept(policy, found, is_over_budget) -> None:
     whole = [
         one
         for one in weighing
-        if one.check == "recompute" and one.state == "done" and one.spoof_score is not None
+        if one.check == "forensic" and one.state == "done" and one.spoof_score is not None
     ]
     if is_unsure or not whole:
         assert act(*found, policy=policy, is_over_budget=is_over_budget) is not Action.ACCEPT
@@ -514,11 +524,11 @@ def test_another_finding_is_never_laxer(policy, found, extra) -> None:
     others = [finding for finding in found if finding.check != extra.check]
     asked = {fact.partition(".")[0] for rule in policy.section("voice").rules for fact in facts_in(rule.when)}
     has_score = any(one.spoof_score is not None for one in others if one.check != "claim")
-    if extra.check not in {"recompute", *asked} and (has_score or "score" not in asked):
+    if extra.check not in {"forensic", *asked} and (has_score or "score" not in asked):
         assert act(*others, extra, policy=policy).strictness >= act(*others, policy=policy).strictness
 
 
 def test_built_in_thresholds_are_the_detectors_bands():
     """What a page calls "no signs" is accepted, "strong signs" is looked at: after a retraining both must move."""
-    model, thresholds = load_model(), DEFAULT.section("any").thresholds
+    model, thresholds = load_forensic_model(), DEFAULT.section("any").thresholds
     assert (thresholds.label, thresholds.review) == (model.elevated, model.high)

@@ -14,14 +14,14 @@ from wasm_detector.hint import Reason
 
 DONE = FindingState.DONE
 FOUND = (
-    Finding("recompute", "1", DONE, 0.4, (Reason("PITCH"),), {"coverage": {"speech_s": 3}, "band": "clear"}),
+    Finding("forensic", "1", DONE, 0.4, (Reason("PITCH"),), {"coverage": {"speech_s": 3}, "band": "clear"}),
     Finding("container", "1", FindingState.NOT_APPLICABLE),
-    Finding("forensic", "1", FindingState.LIMIT, 0.7, (Reason("TAG"),)),
+    Finding("fingerprint", "1", FindingState.LIMIT, 0.7, (Reason("TAG"),)),
     Finding("watermark", "1", DONE, None, (), {"has_mark": False, "name": "x"}),
 )
 T, F, U = (
-    {"fact": "recompute.state", "is": "done"},
-    {"fact": "recompute.state", "is": "error"},
+    {"fact": "forensic.state", "is": "done"},
+    {"fact": "forensic.state", "is": "error"},
     {"fact": "gone.x", "is": 1},
 )
 
@@ -33,27 +33,27 @@ def truth(condition: dict) -> bool | None:
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
-        ({"fact": "recompute.spoof_score", "at_least": 0.4}, True),
-        ({"fact": "recompute.spoof_score", "at_least": 0.5}, False),
-        ({"fact": "forensic.spoof_score", "at_least": 0.7}, True),
-        ({"fact": "forensic.spoof_score", "at_least": 0.8}, None),
+        ({"fact": "forensic.spoof_score", "at_least": 0.4}, True),
+        ({"fact": "forensic.spoof_score", "at_least": 0.5}, False),
+        ({"fact": "fingerprint.spoof_score", "at_least": 0.7}, True),
+        ({"fact": "fingerprint.spoof_score", "at_least": 0.8}, None),
         ({"fact": "watermark.spoof_score", "at_least": 0.0}, None),
         ({"fact": "score", "at_least": 0.7}, True),
         ({"fact": "score", "at_least": 0.8}, None),
-        ({"fact": "recompute.reasons", "has": "PITCH"}, True),
-        ({"fact": "recompute.reasons", "has": "TAG"}, False),
+        ({"fact": "forensic.reasons", "has": "PITCH"}, True),
+        ({"fact": "forensic.reasons", "has": "TAG"}, False),
         ({"fact": "container.reasons", "has": "TAG"}, False),
-        ({"fact": "forensic.reasons", "has": "TAG"}, True),
-        ({"fact": "forensic.reasons", "has": "PITCH"}, None),
+        ({"fact": "fingerprint.reasons", "has": "TAG"}, True),
+        ({"fact": "fingerprint.reasons", "has": "PITCH"}, None),
         ({"fact": "gone.reasons", "has": "PITCH"}, None),
         ({"fact": "container.state", "is": "not_applicable"}, True),
         ({"fact": "container.state", "in": ["done", "limit"]}, False),
         ({"fact": "gone.state", "is": "done"}, None),
-        ({"fact": "recompute.coverage.speech_s", "at_most": 3.0}, True),
-        ({"fact": "recompute.coverage.speech_s", "at_least": 3.5}, False),
-        ({"fact": "recompute.coverage.speech_s", "is": 3.0}, True),
-        ({"fact": "recompute.coverage.gone", "is": 3}, None),
-        ({"fact": "recompute.coverage", "is": 3}, None),
+        ({"fact": "forensic.coverage.speech_s", "at_most": 3.0}, True),
+        ({"fact": "forensic.coverage.speech_s", "at_least": 3.5}, False),
+        ({"fact": "forensic.coverage.speech_s", "is": 3.0}, True),
+        ({"fact": "forensic.coverage.gone", "is": 3}, None),
+        ({"fact": "forensic.coverage", "is": 3}, None),
         ({"fact": "watermark.has_mark", "is": False}, True),
         ({"fact": "watermark.has_mark", "is": 0}, None),
         ({"fact": "watermark.name", "at_least": 1.0}, None),
@@ -93,9 +93,9 @@ def policy_with(rule: str):
 @pytest.mark.parametrize(
     ("fact", "action", "rules"),
     [
-        ("{fact: recompute.reasons, has: PITCH}", "review", 1),
-        ("{fact: recompute.reasons, has: TAG}", "accept", 0),
-        ("{fact: forensic.state, is: done}", "label", 1),
+        ("{fact: forensic.reasons, has: PITCH}", "review", 1),
+        ("{fact: forensic.reasons, has: TAG}", "accept", 0),
+        ("{fact: fingerprint.state, is: done}", "label", 1),
     ],
 )
 def test_rule_asks_for_its_action_and_says_so(fact: str, action: str, rules: int) -> None:
@@ -109,17 +109,17 @@ def test_rule_asks_for_its_action_and_says_so(fact: str, action: str, rules: int
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
-        ("when: {not: {fact: recompute.spoof_score, at_least: 0.5}}, then: review", "turn this rule off"),
+        ("when: {not: {fact: forensic.spoof_score, at_least: 0.5}}, then: review", "turn this rule off"),
         ("when: {all: [{not: {fact: score, at_least: 0.5}}]}, then: review", "turn this rule off"),
-        ("when: {not: {any: [{fact: recompute.reasons, has: X}]}}, then: review", "turn this rule off"),
-        ("when: {fact: recompute.spoof_score, at_most: 0.5}, then: review", "only `at_least`"),
-        ("when: {fact: recompute.spoof_score, is: 0.5}, then: review", "only `at_least`"),
-        ("when: {fact: recompute.reasons, is: X}, then: review", "only `has`"),
-        ("when: {fact: recompute.band, is: elevated}, then: review", "band"),
+        ("when: {not: {any: [{fact: forensic.reasons, has: X}]}}, then: review", "turn this rule off"),
+        ("when: {fact: forensic.spoof_score, at_most: 0.5}, then: review", "only `at_least`"),
+        ("when: {fact: forensic.spoof_score, is: 0.5}, then: review", "only `at_least`"),
+        ("when: {fact: forensic.reasons, is: X}, then: review", "only `has`"),
+        ("when: {fact: forensic.band, is: elevated}, then: review", "band"),
         ("when: {fact: score, at_least: 0.5}, then: label, unknown: review", "stricter than `then`"),
         ("when: {fact: claim.state, is: done}, then: review", "never weighs"),
-        ("when: {fact: recompute.state, is: dnoe}, then: review", "a state is"),
-        ("when: {fact: recompute.x, has: PITCH}, then: review", "`has` asks"),
+        ("when: {fact: forensic.state, is: dnoe}, then: review", "a state is"),
+        ("when: {fact: forensic.x, has: PITCH}, then: review", "`has` asks"),
         ("when: {fact: score, at_least: 0.5, at_most: 0.9}, then: review", "exactly one"),
         ("when: {fact: score}, then: review", "exactly one"),
         ("when: {at_least: 0.5}, then: review", "give a fact"),

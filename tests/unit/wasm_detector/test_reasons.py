@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from wasm_detector.reasons import limit_codes, signal_codes
+from wasm_detector.reasons import limit_codes, retired_codes, signal_codes
 
 CATALOGUE = json.loads((Path(__file__).parents[3] / "web/src/locales/en.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("code", [*signal_codes(), *limit_codes()])
+@pytest.mark.parametrize("code", [*signal_codes(), *limit_codes(), *retired_codes()])
 def test_every_code_has_a_sentence_and_a_title(code):
     """A sentence to read aloud and a few words for a list."""
     assert CATALOGUE[f"reason.{code}"].endswith(".")

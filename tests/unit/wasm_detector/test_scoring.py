@@ -23,15 +23,14 @@ from wasm_detector.scoring import (
     summarise,
 )
 from wasm_detector.screening import screen
-from wasm_detector.signals import SIGNALS
 
 MODEL = load_model()
 VOICE = speech_like(9.0, seed=1)
 
 
 def a_segment(start_s: float = 0.0, *, speech_s: float = 2.0, limit: str | None = None, **contributions):
-    weights = np.array([contributions.get(kind.name, 0.0) for kind in SIGNALS])
-    return SegmentScore(start_s, start_s + 4.0, speech_s, 0.0, weights, np.zeros(len(SIGNALS)), limit)
+    weights = np.array([contributions.get(part.name, 0.0) for part in MODEL.parts])
+    return SegmentScore(start_s, start_s + 4.0, speech_s, 0.0, weights, np.zeros(len(MODEL.parts)), limit)
 
 
 def summed(*segments):
@@ -45,7 +44,7 @@ def test_bias_and_weights_are_the_log_odds():
     assert logit(hint.spoof_score) == pytest.approx(total, abs=1e-9)
 
 
-@pytest.mark.parametrize("left_out", range(len(SIGNALS)))
+@pytest.mark.parametrize("left_out", range(len(MODEL.parts)))
 def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(left_out):
     """Ablation: a model whose part says nothing gives the same sum without that weight."""
     silent = dataclasses.replace(
@@ -76,15 +75,18 @@ def test_segments_that_cannot_be_judged_count_for_nothing():
 
 def test_reasons_are_the_strongest_signals_with_their_weight_and_place():
     """Strongest first, each with where it is at least as strong as on the whole."""
-    hint = summed(a_segment(0.0, phase_drift=4.0, splices=1.0), a_segment(4.0, phase_drift=2.0, splices=3.0))
-    assert [reason.code for reason in hint.reasons] == ["PHASE_DRIFT", "BREAKS"]
+    hint = summed(
+        a_segment(0.0, phase_drift=4.0, pitch_steadiness=1.0),
+        a_segment(4.0, phase_drift=2.0, pitch_steadiness=3.0),
+    )
+    assert [reason.code for reason in hint.reasons] == ["PHASE_DRIFT", "PITCH"]
     assert [reason.weight for reason in hint.reasons] == pytest.approx([3.0, 2.0])
     assert [reason.ranges for reason in hint.reasons] == [((0.0, 4.0),), ((4.0, 8.0),)]
 
 
 def test_a_clear_recording_has_no_reasons_for_synthesis():
     """What is below the bands is not explained away."""
-    hint = summed(a_segment(phase_drift=1.0, splices=-9.0))
+    hint = summed(a_segment(phase_drift=1.0, pitch_steadiness=-9.0))
     assert hint.band is Band.CLEAR
     assert hint.reasons == ()
 
@@ -106,7 +108,7 @@ def test_bands_start_at_their_thresholds():
 def test_the_margin_is_the_distance_to_the_nearest_band():
     """In log-odds, so that rounding can be told from a difference."""
     to_edge = logit(MODEL.high) - MODEL.bias
-    assert summed(a_segment(splices=to_edge + 0.25)).band_margin == pytest.approx(0.25, abs=1e-6)
+    assert summed(a_segment(pitch_steadiness=to_edge + 0.25)).band_margin == pytest.approx(0.25, abs=1e-6)
 
 
 def test_flat_tops_are_found_and_smooth_peaks_are_not():

@@ -1,0 +1,51 @@
+"""The check `forensic`: the server's own, larger detector, on the server's own decode of the file.
+
+It listens for everything that the browser's detector listens for and for finer pictures of the sound besides, so its
+word stands in for both. Its weights are the server's alone: whoever searches for a recording that the public detector
+misses has not found one that this one misses.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+
+from prelisten.checks.heard import Heard
+from prelisten.records import Finding
+from wasm_detector import VERSION
+from wasm_detector.errors import ModelError
+from wasm_detector.model import Model, parse_model
+
+NAME = "forensic"
+
+
+@lru_cache(maxsize=1)
+def load_forensic_model() -> Model:
+    """Return the model that the package carries. Raises `ModelError` when it is missing or damaged."""
+    try:
+        text = resources.files("prelisten.checks").joinpath("forensic.json").read_bytes()
+    except OSError as error:
+        raise ModelError("forensic.json is missing from the package. Install prelisten again.") from error
+    return parse_model(text)
+
+
+def run(heard: Heard) -> Finding:
+    """Return the forensic detector's word about what the server heard."""
+    hint = heard.forensic
+    if hint is None:
+        return Finding(NAME, VERSION, heard.state, reasons=heard.notes)
+    return Finding(
+        check=NAME,
+        version=hint.detector,
+        state=heard.state,
+        spoof_score=hint.spoof_score,
+        reasons=(*hint.reasons, *heard.notes),
+        details={
+            "band": hint.band.value,
+            "coverage": hint.coverage.to_dict(),
+            "signals": [signal.to_dict() for signal in hint.signals],
+            "segments": [segment.to_dict() for segment in hint.segments],
+            "bias": round(hint.bias, 4),
+            "is_partial": bool(heard.notes),
+        },
+    )

@@ -1,0 +1,188 @@
+"""Copies of recordings as they come over codecs, telephones, rooms and cleaning filters; the label stays.
+
+`CONDITIONS` are the fixed ones of the robustness table, `degrade` draws one or two at random for training.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import fftconvolve, firwin2, istft, lfilter, resample_poly, stft
+
+Samples = NDArray[np.float64]
+Change = Callable[[Samples, np.random.Generator], Samples]
+RATE = 16_000
+
+
+def through_codec(samples: Samples, codec: str, container: str, kbit: int, rate: int) -> Samples:
+    """Return `samples` (16 kHz) encoded at `rate` with so many kbit/s, decoded and brought back to 16 kHz."""
+    file = io.BytesIO()
+    sound = samples if rate == RATE else resample_poly(samples, rate // 100, RATE // 100)
+    with av.open(file, "w", format=container) as out:
+        stream = cast(av.AudioStream, out.add_stream(codec, rate=rate, layout="mono", bit_rate=1000 * kbit))
+        frame = av.AudioFrame.from_ndarray(sound[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        resampler = av.AudioResampler(
+            format=(stream.codec_context.codec.audio_formats or [])[0].name,
+            layout="mono",
+            rate=rate,
+            frame_size=stream.codec_context.frame_size or 1024,
+        )
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(piece))
+        out.mux(stream.encode(None))
+    file.seek(0)
+    decoded, found_rate = _decode(file)
+    return decoded if found_rate == RATE else resample_poly(decoded, RATE // 100, found_rate // 100)
+
+
+def _decode(file: io.BytesIO) -> tuple[Samples, int]:
+    with av.open(file, "r") as opened:
+        stream = opened.streams.audio[0]
+        decoder = stream.codec_context
+        if decoder.name == "opus":  # FFmpeg's own decoder is not the one that people have.
+            decoder = av.CodecContext.create("libopus", "r")
+            decoder.extradata, decoder.layout = stream.codec_context.extradata, stream.codec_context.layout
+            decoder.sample_rate = 48_000
+        pieces, rate = [], RATE
+        for packet in opened.demux(stream):
+            for frame in decoder.decode(packet if packet.size else None):
+                piece = np.atleast_2d(frame.to_ndarray()).reshape(-1)
+                scale = 1.0 if piece.dtype.kind == "f" else 32768.0
+                pieces.append(piece.astype(np.float64) / scale)
+                rate = frame.sample_rate
+    return np.concatenate(pieces), rate
+
+
+def mp3(samples: Samples, rng: np.random.Generator) -> Samples:
+    """MP3 of 32 to 128 kbit/s."""
+    kbit = int(rng.choice([32, 48, 64, 96, 128]))
+    return through_codec(samples, "libmp3lame", "mp3", kbit, int(rng.choice([RATE, 44_100])))
+
+
+def aac(samples: Samples, rng: np.random.Generator) -> Samples:
+    """AAC of 32 to 96 kbit/s."""
+    kbit = int(rng.choice([32, 48, 64, 96]))
+    return through_codec(samples, "aac", "adts", kbit, int(rng.choice([RATE, 44_100, 44_100])))
+
+
+def opus(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Opus of 12 to 48 kbit/s, as messengers send."""
+    return through_codec(samples, "libopus", "ogg", int(rng.choice([12, 16, 24, 32, 48])), 48_000)
+
+
+def vorbis(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Ogg Vorbis of varying quality."""
+    file = io.BytesIO()
+    quality = float(rng.uniform(0.3, 1.0))
+    soundfile.write(
+        file, np.clip(samples, -1, 1), RATE, format="OGG", subtype="VORBIS", compression_level=quality
+    )
+    file.seek(0)
+    return np.asarray(soundfile.read(file)[0])
+
+
+def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
+    """8 kHz and back, half of the time through 8 bits of mu-law."""
+    narrow = resample_poly(samples, 1, 2)
+    if rng.random() < 0.5:
+        squeezed = np.sign(narrow) * np.log1p(255.0 * np.abs(np.clip(narrow, -1, 1))) / np.log(256.0)
+        squeezed = np.round(squeezed * 127.0) / 127.0
+        narrow = np.sign(squeezed) * (256.0 ** np.abs(squeezed) - 1.0) / 255.0
+    return np.asarray(resample_poly(narrow, 2, 1))
+
+
+def noisy(samples: Samples, rng: np.random.Generator, snr_db: float | None = None) -> Samples:
+    """Noise, white or darker, 10 to 35 dB below; white at exactly `snr_db` when given."""
+    noise = rng.standard_normal(samples.size)
+    if snr_db is None:
+        snr_db = float(rng.uniform(10.0, 35.0))
+        if rng.random() < 0.6:
+            noise = lfilter([1.0], [1.0, -rng.uniform(0.3, 0.97)], noise)
+    return np.asarray(samples + noise / noise.std() * samples.std() * 10.0 ** (-snr_db / 20.0))
+
+
+def tilted(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Another microphone: a filter with random gains of -10 to 6 dB."""
+    taps = firwin2(255, np.linspace(0.0, 1.0, 9), 10.0 ** (rng.uniform(-10.0, 6.0, 9) / 20.0))
+    return np.asarray(lfilter(taps, 1.0, samples))
+
+
+def in_a_room(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Reverberation of 80 to 500 ms."""
+    n = int(rng.uniform(0.08, 0.5) * RATE)
+    tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n) * rng.uniform(0.02, 0.15)
+    tail[0] = 1.0
+    return np.asarray(fftconvolve(samples, tail)[: samples.size])
+
+
+def cleaned(samples: Samples, rng: np.random.Generator) -> Samples:
+    """What a noise filter makes of it: spectral subtraction of the quietest tenth."""
+    spectra = stft(samples, nperseg=512, noverlap=384)[2]
+    size = np.abs(spectra)
+    floor = np.quantile(size, 0.1, axis=1, keepdims=True) * rng.uniform(1.0, 2.5)
+    gain = np.maximum(1.0 - (floor / np.maximum(size, 1e-9)) ** 2, 10.0 ** (-rng.uniform(10.0, 25.0) / 20.0))
+    gain = lfilter([0.5], [1.0, -0.5], gain, axis=1)
+    return np.asarray(istft(spectra * gain, nperseg=512, noverlap=384)[1][: samples.size])
+
+
+def quicker(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Speed and pitch changed by 3 or 5 %."""
+    return np.asarray(resample_poly(samples, 100, int(rng.choice([95, 97, 103, 105]))))
+
+
+def levelled(samples: Samples, rng: np.random.Generator) -> Samples:
+    """An automatic gain."""
+    level = lfilter([0.002], [1.0, -0.998], np.abs(samples)) + 1e-3
+    return np.asarray(samples / level ** rng.uniform(0.2, 0.7))
+
+
+def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
+    """One echo after 50 to 300 ms."""
+    delay = int(rng.uniform(0.05, 0.3) * RATE)
+    out = samples.copy()
+    out[delay:] += rng.uniform(0.2, 0.5) * samples[: samples.size - delay]
+    return out
+
+
+CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone)
+CHANGES: dict[Change, float] = {
+    mp3: 2, aac: 2, opus: 2, vorbis: 1, telephone: 1, noisy: 2, tilted: 2, in_a_room: 2, cleaned: 2, quicker: 1,
+    levelled: 1, echoing: 0.5,
+}  # fmt: skip
+"""What may happen to a recording, and how often (relative)."""
+
+
+def degrade(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Return `samples` (16 kHz) after one or two random changes, the codec last, as it happens on the way."""
+    changes, share = list(CHANGES), np.array(list(CHANGES.values()))
+    n_changes = 1 if rng.random() < 0.6 else 2
+    chosen = rng.choice(len(changes), n_changes, replace=False, p=share / share.sum())
+    for change in sorted((changes[index] for index in chosen), key=lambda one: one in CODECS):
+        samples = change(samples, rng)
+    return samples
+
+
+def _codec(codec: str, container: str, kbit: int, rate: int) -> Change:
+    return lambda samples, rng: through_codec(samples, codec, container, kbit, rate)
+
+
+CONDITIONS: dict[str, Change] = {
+    "MP3 64": _codec("libmp3lame", "mp3", 64, 44_100),
+    "MP3 128": _codec("libmp3lame", "mp3", 128, 44_100),
+    "AAC 96": _codec("aac", "adts", 96, 44_100),
+    "Opus 24": _codec("libopus", "ogg", 24, 48_000),
+    "Opus 48": _codec("libopus", "ogg", 48, 48_000),
+    "8 kHz and back": lambda samples, rng: np.asarray(resample_poly(resample_poly(samples, 1, 2), 2, 1)),
+    "noise at 20 dB": partial(noisy, snr_db=20.0),
+    "5 % faster": lambda samples, rng: np.asarray(resample_poly(samples, 100, 105)),
+    "echo": echoing,
+}
+"""The robustness table. Gain and polarity are not in it: the detector gives the same numbers for both, by a test."""
