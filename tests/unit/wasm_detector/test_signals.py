@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,9 @@ def test_the_joined_numbers_are_all_numbers():
     names = [kind.name for kind in SIGNALS]
     *own, joined = describe_all(features, [*names, TOGETHER])
     assert np.array_equal(joined.vector, np.concatenate([one.vector for one in own]))
+
+
+def test_the_page_tells_of_every_signal():
+    """Its measure, and what fools it."""
+    page = (Path(__file__).parents[3] / "web/docs/detector.md").read_text("utf-8")
+    assert [name for name in KINDS if f"`{name}`" not in page] == []
