@@ -53,7 +53,9 @@ def _take(seconds: float, rng: np.random.Generator) -> NDArray[np.float64]:
             gain / (1.0 + ((hz - centre) / (60.0 + 0.06 * centre)) ** 2)
             for gain, centre in zip((1, 0.5, 0.25, 0.12, 0.06), resonances, strict=True)
         )
-        voice += np.where(hz < 7_600, size, 0.0) * np.cos(2 * np.pi * k * turns + 0.3 * np.sin(k)) / np.sqrt(k)
+        voice += (
+            np.where(hz < 7_600, size, 0.0) * np.cos(2 * np.pi * k * turns + 0.3 * np.sin(k)) / np.sqrt(k)
+        )
     spectrum = np.fft.rfft(rng.normal(size=n))
     hz = np.fft.rfftfreq(n, 1 / RATE)
     hiss = np.fft.irfft(spectrum * (np.exp(-(((hz - 4_500) / 1_800) ** 2)) + 0.03), n)

@@ -73,7 +73,7 @@ def test_lost_recording_goes_to_a_person_and_not_round_for_ever(services: Servic
     happen(services.blobs.path(submission.sha256))
     decision = decided_by_a_worker(services, submission)
     with services.storage.read() as tx:
-        (finding, _), case = tx.findings(submission.id), tx.case_for(submission.id)
+        (finding, *_), case = tx.findings(submission.id), tx.case_for(submission.id)
     assert [reason.code for reason in decision.reasons] == ["SCREENING_INCOMPLETE", code]
     assert (decision.action, finding.state, finding.spoof_score) == (Action.REVIEW, "error", None)
     assert case is not None

@@ -76,18 +76,18 @@ def test_every_decision_is_given_back(services: Services, capsys) -> None:
 @pytest.mark.parametrize(
     ("statement", "what"),
     [
-        ("UPDATE decisions SET action = 'accept' WHERE submission_id = '{}'", {"different", "altered"}),
+        ("UPDATE decisions SET action = 'reject' WHERE submission_id = '{}'", {"different", "altered"}),
         (
             "UPDATE decisions SET reasons = '[]', spoof_score = 0.001 WHERE submission_id = '{}'",
             {"different", "altered"},
         ),
         ("UPDATE decisions SET context = 'live' WHERE submission_id = '{}'", {"different", "altered"}),
         (
-            "UPDATE findings SET spoof_score = 0.987 WHERE submission_id = '{}' AND \"check\" = 'recompute'",
+            "UPDATE findings SET spoof_score = 0.987 WHERE submission_id = '{}' AND \"check\" = 'forensic'",
             {"different"},
         ),
         (
-            "UPDATE findings SET details = '{{}}' WHERE submission_id = '{}' AND \"check\" = 'recompute'",
+            "UPDATE findings SET details = '{{}}' WHERE submission_id = '{}' AND \"check\" = 'forensic'",
             {"different"},
         ),
         ("UPDATE submissions SET action = 'other' WHERE id = '{}'", {"different"}),

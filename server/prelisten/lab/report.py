@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prelisten.lab.corpus import Corpus
 from prelisten.lab.degrade import CONDITIONS
-from prelisten.lab.fit import Calibration
 from prelisten.lab.metrics import auc, caught_at, eer, paired_wins
 from prelisten.lab.resynthesis import METHODS
 from wasm_detector.signals import REBUILT_FAMILY
+
+if TYPE_CHECKING:
+    from prelisten.lab.fit import Calibration
 
 N_RESAMPLES = 200
 INTERVAL = (5.0, 95.0)
