@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from prelisten.checks import CHECKS, claim, hear, load_forensic_model, recompute
+from prelisten import catalogue
+from prelisten.checks import CHECKS, claim, forensic, hear, load_forensic_model, recompute
 from prelisten.checks.heard import Heard, not_heard
 from prelisten.checks.pcm import PcmFile
 from prelisten.config import load_config
@@ -21,6 +22,7 @@ from prelisten.storage.blobs import Blobs
 from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
 from wasm_detector.container import identify
 from wasm_detector.hint import claim_of
+from wasm_detector.scoring import logit
 from wasm_detector.screening import screen
 from wasm_detector.wav import decode_frames
 
@@ -143,3 +145,22 @@ def test_pcm_file_without_samples_is_still_a_wav(tmp_path: Path) -> None:
     with PcmFile(tmp_path / "a.wav", RATE):
         pass
     assert soundfile.read(io.BytesIO((tmp_path / "a.wav").read_bytes()))[0].size == 0
+
+
+def test_every_check_has_a_name_for_reviewers() -> None:
+    """A case's page names each finding in words."""
+    names = [check(not_heard(media_error("not_audio"))).check for check in CHECKS]
+    assert [name for name in names if f"check.{name}" not in catalogue.catalogue()] == []
+    assert len(set(names)) == len(CHECKS)
+
+
+def test_forensic_detector_has_a_word_of_its_own(blobs: Blobs) -> None:
+    """It hears the same samples with other weights, and says which model spoke; the evidence is its hint."""
+    result = heard(wav_bytes(speech_like(6.0)), blobs)
+    finding = forensic.run(result)
+    assert (finding.state, finding.version) == (FindingState.DONE, load_forensic_model().detector)
+    assert finding.spoof_score == result.forensic.spoof_score != result.hint.spoof_score
+    assert sum(one["weight"] for one in finding.details["signals"]) + finding.details[
+        "bias"
+    ] == pytest.approx(logit(finding.spoof_score), abs=0.01)
+    assert result.evidence.hint == result.forensic.to_dict()
