@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from prelisten import audit
-from prelisten.errors import BadRequestError, NotFoundError, PrelistenError
+from prelisten.errors import BadRequestError, NotFoundError, PrelistenError, StorageError
 from prelisten.keys import Keys
 from prelisten.storage.interface import Storage, Transaction
 from prelisten.storage.tables import api_keys, api_usage
@@ -219,7 +220,8 @@ class ApiKeys:
     def _see(self, row: Mapping[str, Any]) -> None:
         now, seen = self._clock(), row["last_used_at"]
         if seen is None or now - seen >= SEEN_EVERY:
-            with self._storage.transaction() as tx:
+            # A disk that is full must not keep a back end from asking how its recordings fare.
+            with suppress(StorageError), self._storage.transaction() as tx:
                 tx.connection.execute(
                     update(api_keys).where(api_keys.c.id == row["id"]).values(last_used_at=now)
                 )

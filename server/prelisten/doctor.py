@@ -327,7 +327,12 @@ def _reached_from_outside(config: Config) -> Iterator[Remark]:
         )
     webhook = urlsplit(config.webhook_url)
     if webhook.scheme == "http" and not _is_loopback(webhook.hostname or ""):
-        yield Remark(Level.BETTER, "webhooks", "They are sent in clear.", "Receive them over HTTPS.")
+        yield Remark(
+            Level.BETTER,
+            "webhooks",
+            "They are sent in clear inside your network, and to a public address not at all.",
+            "Receive them over HTTPS.",
+        )
 
 
 def _proxies(config: Config, *, is_https: bool) -> Iterator[Remark]:

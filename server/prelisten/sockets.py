@@ -29,6 +29,8 @@ MIN_READ_RATE = 1_000
 LINGER_S = 30.0
 LINGER_SILENCE_S = 5.0
 MAX_LINGERING = 256
+# The longest that an answer may be on its way: the bundle over a slow phone, and no thread held for hours.
+SEND_LONGEST_S = 900.0
 # A request with so small a body gets a thread when all of it is here; larger ones are uploads, which are counted.
 MAX_SMALL_BODY_BYTES = 16_000
 MAX_PEEKED_BYTES = 1 << 16
@@ -94,7 +96,7 @@ class PatientSocket(socket.socket):
         """Start to count for a new request: its head comes first."""
         self._request = None
         self._received = Pace(Patience(0, HEAD_S))
-        self._sent = Pace(Patience(MIN_READ_RATE, float("inf")))
+        self._sent = Pace(Patience(MIN_READ_RATE, SEND_LONGEST_S))
 
     def begin_body(self, request: Any) -> None:
         """The head is there; the body may take longer. `request` is gunicorn's."""

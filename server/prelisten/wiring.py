@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prelisten.assets import bundled_detector
+from prelisten.checks import load_forensic_model
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
 from prelisten.engine.embedded import EmbeddedEngine
@@ -18,6 +19,7 @@ def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
     keys = load_keys(config)
     policy = load_policy(config.policy)
+    load_forensic_model()  # Without it every screening would end as an error, hours later.
     shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)

@@ -114,6 +114,14 @@ def test_idempotency_keys_are_the_back_ends_own(site):
     assert len(ids) == 2
 
 
+@pytest.mark.parametrize("written", ["{id}:order-7", "\x1f{id}\x1forder-7"])
+def test_stranger_cannot_write_a_back_ends_key(site, written):
+    """A key's id is no secret; whoever knows it still finds nothing, and nobody is given a stranger's submission."""
+    made, secret = site.app.extensions["prelisten"].api_keys.new("back end", [*Scope])
+    stranger = post(site, None, idempotency_key=written.format(id=made.id)).json["id"]
+    assert post(site, secret, idempotency_key="order-7").json["id"] != stranger
+
+
 def test_trying_keys_ends_soon(tmp_path):
     """Who sends wrong keys is told to wait."""
     site = make_site(tmp_path, wait_s=0, rate_limit="3/minute")

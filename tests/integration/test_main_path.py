@@ -164,6 +164,17 @@ def test_page_follows_a_hold_to_its_end(live_site):
     assert re.search('data-decision="(accept|label|review|reject)"', page)
 
 
+@pytest.mark.parametrize(
+    "body", [b"code=x&reviewer=" + b"a" * 20_000, None], ids=["long", "without a length"]
+)
+def test_sign_in_waits_for_no_long_form(site, body):
+    """Anybody may ask for this page, so nobody may hold a thread with it."""
+    stream = {"input_stream": io.BytesIO(b"code=x"), "headers": {"Transfer-Encoding": "chunked"}}
+    sent = stream if body is None else {"data": body}
+    answer = site.client().post("/review/sign-in", content_type="application/x-www-form-urlencoded", **sent)
+    assert (answer.status_code, "too long" in answer.text) == (400, True)
+
+
 def reviewer(site):
     """Return a client that is signed in, and its form token."""
     client, code = site.client(), new_link_code(site.config.data)

@@ -16,7 +16,7 @@ from prelisten.policy.rules import SCORE, Condition, Rule, Scalar, facts_in
 from prelisten.records import Action
 
 # The checks that this version of the server knows. A rule about another one is never answered.
-KNOWN_CHECKS = frozenset({"recompute", "forensic", "container", "provenance", "watermark", "fingerprint"})
+KNOWN_CHECKS = frozenset({"recompute", "forensic"})
 Place = tuple[str | int, ...]
 
 

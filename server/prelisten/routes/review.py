@@ -28,6 +28,8 @@ from prelisten.review.sign_in import (
 )
 from prelisten.routes.answers import ReasonText, reason_text
 from prelisten.routes.api import services
+from prelisten.routes.client import leave_unread
+from prelisten.sockets import MAX_SMALL_BODY_BYTES
 from prelisten.storage.interface import Evidence
 
 COOKIE = "prelisten_reviewer"
@@ -93,7 +95,10 @@ def sign_in_page() -> tuple[str, dict[str, str]]:
 
 
 def sign_in() -> BaseResponse:
-    """Spend the link and start a session."""
+    """Spend the link and start a session. A body without a length, or a long one, is not waited for."""
+    if request.content_length is None or request.content_length > MAX_SMALL_BODY_BYTES:
+        leave_unread(request)
+        raise BadRequestError("The form is too long. Open the link again.")
     reviewer = read_reviewer(request.form.get("reviewer", ""))
     if not spend_link_code(services().config.data, request.form.get("code", "")):
         raise BadRequestError(
