@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from prelisten import audit
 from prelisten.keys import Keys
@@ -29,7 +30,8 @@ def make_decision(
 ) -> Decision:
     """Decide by the policy, and see whether the reviewers can take the case when there is to be one."""
     at = at or datetime.now(UTC)
-    decision = decide(
+    decide_now = partial(
+        decide,
         findings,
         policy=policy,
         action=submission.action,
@@ -37,16 +39,9 @@ def make_decision(
         hint_check=hint_check,
         at=at,
     )
+    decision = decide_now()
     if decision.action is Action.REVIEW and is_used_up(tx, policy.budgets, at):
-        decision = decide(
-            findings,
-            policy=policy,
-            action=submission.action,
-            context=submission.context,
-            hint_check=hint_check,
-            is_over_budget=True,
-            at=at,
-        )
+        return decide_now(is_over_budget=True)
     return decision
 
 

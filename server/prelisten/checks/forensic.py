@@ -10,9 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import resources
 
-from prelisten.checks.heard import Heard
+from prelisten.checks.heard import Heard, finding_of
 from prelisten.records import Finding
-from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
 from wasm_detector.model import Model, parse_model
 
@@ -33,19 +32,12 @@ def run(heard: Heard) -> Finding:
     """Return the forensic detector's word about what the server heard."""
     hint = heard.forensic
     if hint is None:
-        return Finding(NAME, VERSION, heard.state, reasons=heard.notes)
-    return Finding(
-        check=NAME,
-        version=hint.detector,
-        state=heard.state,
-        spoof_score=hint.spoof_score,
-        reasons=(*hint.reasons, *heard.notes),
-        details={
-            "band": hint.band.value,
-            "coverage": hint.coverage.to_dict(),
-            "signals": [signal.to_dict() for signal in hint.signals],
-            "segments": [segment.to_dict() for segment in hint.segments],
-            "bias": round(hint.bias, 4),
-            "is_partial": bool(heard.notes),
-        },
+        return finding_of(NAME, None, heard)
+    return finding_of(
+        NAME,
+        hint,
+        heard,
+        signals=[signal.to_dict() for signal in hint.signals],
+        segments=[segment.to_dict() for segment in hint.segments],
+        bias=round(hint.bias, 4),
     )

@@ -10,9 +10,10 @@ from prelisten.checks.pcm import PcmFile
 from prelisten.errors import MediaError
 from prelisten.media.failures import FAILURES, media_error
 from prelisten.media.listen import Recording
-from prelisten.records import FindingState
+from prelisten.records import Finding, FindingState
 from prelisten.storage.blobs import Blobs
 from prelisten.storage.interface import Evidence
+from wasm_detector import VERSION
 from wasm_detector.errors import InvalidWaveformError
 from wasm_detector.hint import Hint, Reason
 from wasm_detector.model import Model
@@ -72,6 +73,25 @@ def hear(
         pieces=tuple(pieces),
     )
     return Heard(_state(recording), hint, stronger, evidence, recording.exact, recording.notes, claim)
+
+
+def finding_of(check: str, hint: Hint | None, heard: Heard, **details: Any) -> Finding:
+    """Return a detector's `hint` about what was `heard` as the finding of `check`; without one, why there is none."""
+    if hint is None:
+        return Finding(check, VERSION, heard.state, reasons=heard.notes)
+    return Finding(
+        check=check,
+        version=hint.detector,
+        state=heard.state,
+        spoof_score=hint.spoof_score,
+        reasons=(*hint.reasons, *heard.notes),
+        details={
+            "band": hint.band.value,
+            "coverage": hint.coverage.to_dict(),
+            "is_partial": bool(heard.notes),
+            **details,
+        },
+    )
 
 
 def not_heard(error: MediaError) -> Heard:
