@@ -1,7 +1,7 @@
 """The policy file: a strict schema, and a version that is its name and the hash of what it says.
 
-What is left out has the value given here, and these values are part of every file's meaning: they never change,
-and a new line gets one that leaves decisions as they were. So a version means the same for ever.
+What is left out has the value given here, and these values are part of every file's meaning: once released they never
+change, and a new line gets one that leaves decisions as they were. So a version means the same for ever.
 """
 
 from __future__ import annotations

@@ -37,8 +37,9 @@ except (OSError, RuntimeError) as error:
     word = errno.errorcode.get(getattr(error, "errno", None), str(error))
 sys.stdout.write(word)
 """
+# Asked of the kernel and not of our own code, so that a filter that no longer installs fails these tests.
 has_filter = pytest.mark.skipif(
-    not sandbox.abilities()["has_call_filter"], reason="this system filters no system calls"
+    not Path("/proc/sys/kernel/seccomp/actions_avail").exists(), reason="this system filters no system calls"
 )
 
 
