@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,10 +14,18 @@ from prelisten.hints.envelope import CHALLENGE_SALT, HINT_SALT, EnvelopeError, p
 from prelisten.keys import Keys
 
 MAX_TOKEN_CHARACTERS = 2_048
+# What a challenge of the test mode may ask for; signed into it, so that nobody adds it later.
+FixedOutcome = Literal[
+    "clear", "elevated", "high", "inconclusive", "unsupported", "error", "timeout", "expired"
+]
+FIXED_OUTCOMES: tuple[str, ...] = get_args(FixedOutcome)
 
 
 class Challenge(BaseModel):
-    """What the server signs before there is a claim. Times are Unix seconds; `sid` is keyed, never the text."""
+    """What the server signs before there is a claim. Times are Unix seconds; `sid` is keyed, never the text.
+
+    `tst` is a fixed outcome of the test mode, absent from every real challenge.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -29,6 +37,7 @@ class Challenge(BaseModel):
     org: str = Field(max_length=300)
     sid: str | None = Field(pattern=r"^[0-9a-f]{64}$")
     det: list[DetectorRef] = Field(max_length=16)
+    tst: FixedOutcome | None = None
 
 
 class SealedHint(BaseModel):
@@ -56,8 +65,12 @@ def issue_challenge(
     keys: Keys,
     now: int,
     ttl_s: int,
+    test: FixedOutcome | None = None,
 ) -> tuple[str, Challenge]:
-    """Return a signed challenge and what it holds. Raises `BadRequestError` on an unfit action."""
+    """Return a signed challenge and what it holds; `test` is the fixed outcome that it is to have.
+
+    Raises `BadRequestError` on an unfit action. Whether test mode is allowed is the caller's to know.
+    """
     try:
         challenge = Challenge(
             cid=secrets.token_hex(16),
@@ -67,10 +80,14 @@ def issue_challenge(
             org=origin,
             sid=session_digest(session, keys),
             det=[DetectorRef(id=name, sha256=sha256) for name, sha256 in sorted(detectors)],
+            tst=test,
         )
     except ValidationError as error:
-        raise BadRequestError("An action is 1 to 32 letters, digits, `_` or `-`.") from error
-    return pack(challenge.model_dump(), salt=CHALLENGE_SALT, keys=keys), challenge
+        raise BadRequestError(
+            "An action is 1 to 32 letters, digits, `_` or `-`; a fixed outcome is one of the protocol's eight."
+        ) from error
+    told = challenge.model_dump(exclude=None if test else {"tst"})
+    return pack(told, salt=CHALLENGE_SALT, keys=keys), challenge
 
 
 def seal(

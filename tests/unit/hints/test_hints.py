@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prelisten.errors import BadRequestError
 from prelisten.hints import issue_challenge, seal, verify
 from prelisten.hints.envelope import CHALLENGE_SALT, HINT_SALT, EnvelopeError, StrictJson, pack, unpack
+from prelisten.hints.seal import FIXED_OUTCOMES
 from prelisten.keys import Key, Keys
 from prelisten.records import Action, TokenState
 
@@ -101,6 +102,22 @@ def test_token_out_of_place_is_named(changes, state):
     result = check(a_token(), **changes)
     assert result.token is state
     assert result.codes == (f"HINT_{state.name}",)
+
+
+@pytest.mark.parametrize("outcome", [*FIXED_OUTCOMES])
+def test_fixed_outcome_is_signed_into_challenge_and_token(outcome):
+    """Test mode's outcome travels under the signature; a real challenge does not have the field at all."""
+    text, challenge = a_challenge(test=outcome)
+    token, _ = seal(text, a_claim(challenge.cid), origin=ORIGIN, keys=OURS, now=NOW, ttl_s=3600)
+    assert unpack(token, salt=HINT_SALT, keys=OURS)["challenge"]["tst"] == outcome
+    assert "tst" not in unpack(a_challenge()[0], salt=CHALLENGE_SALT, keys=OURS)
+    assert "tst" not in unpack(TOKEN, salt=HINT_SALT, keys=OURS)["challenge"]
+
+
+def test_unknown_fixed_outcome_gets_no_challenge():
+    """Only the eight of the protocol are signed."""
+    with pytest.raises(BadRequestError):
+        a_challenge(test="genuine")
 
 
 def test_token_without_origin_to_compare_is_ok():
