@@ -141,6 +141,17 @@ def test_key_speaks_before_the_session(storage: Storage) -> None:
         assert spend(tx, idempotency_key="k", sid="tuesday", submission_id="s2") == "s1"
 
 
+def test_answer_of_a_verification_goes_with_its_token(storage: Storage) -> None:
+    """It comes back as it went, and is forgotten when the token's record is, not before."""
+    answer = {"success": True, "error-codes": [], "claim": {"q": 7}, "hostname": "ü"}
+    with storage.transaction() as tx:
+        spend(tx, submission_id="verify:1", expires_at=9)
+        tx.add_verification("verify:1", answer, expires_at=9)
+        assert (tx.verification("verify:1"), tx.verification("verify:2")) == (answer, None)
+        assert (tx.forget_tokens(9), tx.verification("verify:1")) == (0, answer)
+        assert (tx.forget_tokens(10), tx.verification("verify:1")) == (1, None)
+
+
 def test_one_of_many_threads_spends_a_token(storage: Storage) -> None:
     """64 threads with 64 files and one token: one spends it, 63 are told that it is a duplicate."""
     start = threading.Barrier(16)

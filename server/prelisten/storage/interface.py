@@ -102,6 +102,12 @@ class Transaction(Protocol):
         Raises `TokenSpent` for anything else.
         """
 
+    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> None:
+        """Store what `POST verify` answered, until the token expires (seconds since 1970)."""
+
+    def verification(self, verification_id: str) -> dict[str, Any] | None:
+        """Return the stored answer, or `None`."""
+
     def add_findings(self, submission_id: str, findings: tuple[Finding, ...]) -> None:
         """Store the checks' words, in order."""
 
@@ -172,7 +178,10 @@ class Transaction(Protocol):
         """Note that the submissions' recordings are no longer kept; return the names of their blobs."""
 
     def forget_tokens(self, expired_before: int) -> int:
-        """Remove the records of tokens that expired before that time (seconds since 1970); return how many."""
+        """Remove the records of tokens that expired before that time (seconds since 1970); return how many.
+
+        What was answered about them goes with them.
+        """
 
     def take_chore(self, name: str, now: datetime, *, every: timedelta) -> bool:
         """Return whether the chore is due, and make it due again after `every`: one taker gets it."""

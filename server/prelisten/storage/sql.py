@@ -158,6 +158,17 @@ class SqlTransaction:
         statement = insert_into(table).values(values).on_conflict_do_nothing()
         return self.connection.execute(statement).rowcount == 1
 
+    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> None:
+        """Store what `POST verify` answered, until the token expires (seconds since 1970)."""
+        values = {"id": verification_id, "answer": dict(answer), "expires_at": expires_at}
+        self.connection.execute(insert(tables.verifications).values(values))
+
+    def verification(self, verification_id: str) -> dict[str, Any] | None:
+        """Return the stored answer, or `None`."""
+        table = tables.verifications.c
+        row = self._first(select(table.answer).where(table.id == verification_id))
+        return None if row is None else dict(row["answer"])
+
     def add_findings(self, submission_id: str, findings: tuple[Finding, ...]) -> None:
         """Store the checks' words, in order."""
         for position, finding in enumerate(findings):
@@ -339,7 +350,12 @@ class SqlTransaction:
         return blobs
 
     def forget_tokens(self, expired_before: int) -> int:
-        """Remove the records of tokens that expired before that time (seconds since 1970); return how many."""
+        """Remove the records of tokens that expired before that time (seconds since 1970); return how many.
+
+        What was answered about them goes with them.
+        """
+        answers = delete(tables.verifications).where(tables.verifications.c.expires_at < expired_before)
+        self.connection.execute(answers)
         old = delete(tables.spent_tokens).where(tables.spent_tokens.c.expires_at < expired_before)
         return self.connection.execute(old).rowcount
 

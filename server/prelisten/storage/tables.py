@@ -66,6 +66,15 @@ spent_tokens = Table(
     Column("expires_at", Integer, nullable=False),
 )
 
+# What `POST verify` answered, so that the same question gets the same answer; gone with the token's record.
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("answer", JSON, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+)
+
 findings = Table(
     "findings",
     metadata,
