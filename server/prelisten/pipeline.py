@@ -6,6 +6,7 @@ Nothing here parses HTTP or touches audio. Every step that must hold together is
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from prelisten import audit, outbox
-from prelisten.checks import CHECKS, Heard, hear, load_forensic_model
+from prelisten.checks import CHECKS, Heard, hear, hear_claimed, load_forensic_model
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
+from prelisten.checks.claim import run as check_claim
 from prelisten.checks.forensic import NAME as FORENSIC
 from prelisten.checks.heard import not_heard
 from prelisten.config import Config
@@ -146,6 +148,30 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
             keep_shadow_decision(tx, submission, findings, policy=services.shadow, at=decision.decided_at)
         keep_decision(tx, submission, decision, policy=services.policy, keys=services.keys)  # 3
     _count_decided(submission, decision, findings, hint_check, services.meter)
+
+
+def recompute_claim(
+    path: Path,
+    claim: Mapping[str, Any],
+    services: Services,
+    *,
+    cancelled: threading.Event | None = None,
+    within_s: float | None = None,
+) -> tuple[Recomputed, tuple[str, ...]]:
+    """Hear the file at `path` as screening does, and compare a sealed `claim` with it; nothing is kept or spent.
+
+    Returns the word and the names of the groups that differ. What cannot be heard, or not to its end (`within_s`
+    seconds, and the decoder's own limits), gives `not_run` and no names.
+
+    Raises `StorageError` when the file cannot be opened or no decoder be started, `Cancelled` when the event is set.
+    """
+    try:
+        with listen(path, services.config, cancelled=cancelled, within_s=within_s) as recording:
+            heard = hear_claimed(recording, max_seconds=services.config.max_seconds, claim=claim)
+    except MediaError as error:
+        heard = replace(not_heard(error), claim=claim)
+    details = check_claim(heard).details
+    return Recomputed(details["recomputed"]), tuple(details.get("differences", ()))
 
 
 def _checked(check: Callable[[Heard], Finding], heard: Heard, services: Services) -> Finding:

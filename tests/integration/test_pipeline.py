@@ -16,8 +16,9 @@ from prelisten.config import load_config
 from prelisten.engine.interface import LeaseLost
 from prelisten.errors import StorageError
 from prelisten.hints import issue_challenge, seal
+from prelisten.hints.envelope import HINT_SALT, unpack
 from prelisten.media.listen import listen
-from prelisten.pipeline import Services, receive, screen_submission, wait_for_decision
+from prelisten.pipeline import Services, receive, recompute_claim, screen_submission, wait_for_decision
 from prelisten.policy.document import parse_policy
 from prelisten.records import Action, FindingState, Recomputed, SubmissionState, TokenState
 from prelisten.storage.interface import Evidence
@@ -49,6 +50,11 @@ def honest(content: bytes, folder: Path) -> dict:
         for start, samples in recording.blocks():
             stream.push(samples, start=start)
     return claim_of(stream.finish(), recording.exact)
+
+
+def services_claim(services: Services, content: bytes, **changes) -> dict:
+    """Return the claim that a verified token for a file holds."""
+    return unpack(token_for(services, content, **changes), salt=HINT_SALT, keys=services.keys)["claim"]
 
 
 def token_for(
@@ -119,6 +125,23 @@ def test_lying_hint_is_a_mismatch_and_changes_no_decision(services: Services) ->
         ("HINT_MISMATCH",),
     )
     assert (decision.action, decision.evidence_sha256) == (without.action, without.evidence_sha256)
+
+
+def test_claim_is_recomputed_without_a_submission(services: Services, tmp_path: Path) -> None:
+    """For back ends that keep the file themselves: the word, what differs, and nothing left behind."""
+    (file := tmp_path / "file").write_bytes(CONTENT)
+    claim = services_claim(services, CONTENT)
+    assert recompute_claim(file, claim, services) == (Recomputed.MATCH, ())
+    assert recompute_claim(file, claim | {"q": 999}, services) == (Recomputed.MISMATCH, ("q",))
+    assert [path for path in services.blobs.root.rglob("*") if path.is_file()] == []
+
+
+def test_claim_about_what_cannot_be_heard_is_not_recomputed(services: Services, tmp_path: Path) -> None:
+    """Bad media is no ground to call a claim wrong, and no exception."""
+    claim = services_claim(services, CONTENT)
+    for number, content in enumerate((b"", b"no sound at all" * 100, CONTENT[:44])):
+        (file := tmp_path / str(number)).write_bytes(content)
+        assert recompute_claim(file, claim, services) == (Recomputed.NOT_RUN, ())
 
 
 @pytest.mark.parametrize(

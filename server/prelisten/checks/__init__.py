@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from prelisten.checks import claim, forensic, recompute
 from prelisten.checks.forensic import load_forensic_model
-from prelisten.checks.heard import Heard, hear
+from prelisten.checks.heard import Heard, hear, hear_claimed
 from prelisten.records import Finding
 
 CHECKS: tuple[Callable[[Heard], Finding], ...] = (recompute.run, forensic.run, claim.run)
 
-__all__ = ["CHECKS", "Heard", "hear", "load_forensic_model"]
+__all__ = ["CHECKS", "Heard", "hear", "hear_claimed", "load_forensic_model"]

@@ -75,6 +75,18 @@ def hear(
     return Heard(_state(recording), hint, stronger, evidence, recording.exact, recording.notes, claim)
 
 
+def hear_claimed(recording: Recording, *, max_seconds: float, claim: Mapping[str, Any]) -> Heard:
+    """Listen as `hear` does, with the browser's detector alone, and keep nothing: enough for the check `claim`.
+
+    Raises `MediaError` when not a single sample came.
+    """
+    stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds)
+    for start, samples in recording.blocks():
+        stream.push(samples, start=start)
+    hint = _finish(stream, recording)
+    return Heard(_state(recording), hint, exact=recording.exact, notes=recording.notes, claim=claim)
+
+
 def finding_of(check: str, hint: Hint | None, heard: Heard, **details: Any) -> Finding:
     """Return a detector's `hint` about what was `heard` as the finding of `check`; without one, why there is none."""
     if hint is None:
