@@ -60,10 +60,11 @@ def _worker(arguments: argparse.Namespace) -> int:
 def _keys_new(arguments: argparse.Namespace) -> int:
     from prelisten.keys import Key, Keys, key_file, write_keys
 
-    path = key_file(_config(arguments))
+    config = _config(arguments)
+    path = key_file(config)
     if path.exists():
         raise ConfigError(f"{path} is there already and was left as it is. Its keys verify what they signed.")
-    write_keys(path, Keys((Key.generate(),)), replace=False)
+    write_keys(path, Keys((Key.generate(is_test=config.env != "production"),)), replace=False)
     print(
         f"Wrote {path} (readable by you alone). Keep it: without it no sealed hint and no session can be verified."
     )

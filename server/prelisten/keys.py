@@ -18,20 +18,28 @@ from prelisten.errors import ConfigError
 
 SECRET_BYTES = 32
 FILE_NAME = "keys.json"
+# Made outside production; what they sign is worth nothing there.
+TEST_PREFIX = "test-"
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One secret (at least 32 random bytes) and its public id (8 hex digits)."""
+    """One secret (at least 32 random bytes) and its public id (8 hex digits, `test-` before those of a test key)."""
 
     id: str
     secret: bytes
     created_at: int
 
     @classmethod
-    def generate(cls) -> Key:
+    def generate(cls, *, is_test: bool = False) -> Key:
         """Make a key from the system's random source."""
-        return cls(secrets.token_hex(4), secrets.token_bytes(SECRET_BYTES), int(time.time()))
+        key_id = (TEST_PREFIX if is_test else "") + secrets.token_hex(4)
+        return cls(key_id, secrets.token_bytes(SECRET_BYTES), int(time.time()))
+
+    @property
+    def is_test(self) -> bool:
+        """Return whether the key may be used outside production alone."""
+        return self.id.startswith(TEST_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,21 @@ def key_file(config: Config) -> Path:
 
 
 def load_keys(config: Config) -> Keys:
-    """Read the keys from the setting `keys`, else from the data folder; raises `ConfigError` without any."""
+    """Read the keys from the setting `keys`, else from the data folder.
+
+    Raises `ConfigError` without any, and in production with a test key among them.
+    """
+    keys = _read_keys(config)
+    test_ids = [key.id for key in keys.ring if key.is_test]
+    if config.env == "production" and test_ids:
+        raise ConfigError(
+            f"The keys of {config.data} hold the test key {test_ids[0]}, and this is production: run `prelisten keys "
+            "new` in a data folder of its own, or set PRELISTEN_ENV to `test` or `development`."
+        )
+    return keys
+
+
+def _read_keys(config: Config) -> Keys:
     if config.keys:
         return Keys.from_json(config.keys, source="PRELISTEN_KEYS")
     path = key_file(config)
@@ -114,7 +136,8 @@ def load_keys(config: Config) -> Keys:
 def ensure_keys(config: Config) -> Keys:
     """Read the keys, making the key file first when there is none (only `prelisten serve` does this)."""
     if not config.keys and not key_file(config).exists():
-        write_keys(key_file(config), Keys((Key.generate(),)), replace=False)
+        first = Key.generate(is_test=config.env != "production")
+        write_keys(key_file(config), Keys((first,)), replace=False)
     return load_keys(config)
 
 

@@ -40,6 +40,18 @@ def test_missing_keys_name_the_command_that_makes_them(tmp_path):
         load_keys(load_config({}, data=tmp_path))
 
 
+@pytest.mark.parametrize("env", ["test", "development"])
+def test_keys_made_outside_production_are_refused_there(tmp_path, env):
+    """Their ids begin with `test-`; production does not start with one, wherever in the ring it stands."""
+    made = ensure_keys(load_config({}, data=tmp_path, env=env))
+    assert made.signing.id.startswith("test-")
+    for ring in (made, Keys((Key.generate(), *made.ring))):
+        write_keys(tmp_path / "keys.json", ring, replace=True)
+        assert load_keys(load_config({}, data=tmp_path, env=env)) == ring
+        with pytest.raises(ConfigError, match="prelisten keys new"):
+            load_keys(load_config({}, data=tmp_path))
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", '{"keys": []}', '{"keys": [{"id": "a", "secret": "YWJj", "created_at": 1}]}']
 )
