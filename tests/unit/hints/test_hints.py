@@ -59,6 +59,12 @@ def a_token(**changes) -> str:
     return seal(text, a_claim(challenge.cid), origin=ORIGIN, keys=OURS, now=NOW, ttl_s=3600)[0]
 
 
+def a_test_token(outcome: str | None, *, keys: Keys = OURS) -> str:
+    text, challenge = a_challenge(test=outcome, keys=keys)
+    options = {"origin": ORIGIN, "keys": keys, "now": NOW, "ttl_s": 3600, "with_tests": True}
+    return seal(text, a_claim(challenge.cid), **options)[0]
+
+
 def check(token, **changes):
     options = {
         "sha256": FILE,
@@ -107,11 +113,58 @@ def test_token_out_of_place_is_named(changes, state):
 @pytest.mark.parametrize("outcome", [*FIXED_OUTCOMES])
 def test_fixed_outcome_is_signed_into_challenge_and_token(outcome):
     """Test mode's outcome travels under the signature; a real challenge does not have the field at all."""
-    text, challenge = a_challenge(test=outcome)
-    token, _ = seal(text, a_claim(challenge.cid), origin=ORIGIN, keys=OURS, now=NOW, ttl_s=3600)
+    token = a_test_token(outcome)
     assert unpack(token, salt=HINT_SALT, keys=OURS)["challenge"]["tst"] == outcome
     assert "tst" not in unpack(a_challenge()[0], salt=CHALLENGE_SALT, keys=OURS)
     assert "tst" not in unpack(TOKEN, salt=HINT_SALT, keys=OURS)["challenge"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "q"),
+    [
+        ("clear", TokenState.OK, 100),
+        ("elevated", TokenState.OK, 600),
+        ("high", TokenState.OK, 950),
+        ("inconclusive", TokenState.OK, None),
+        ("unsupported", TokenState.ABSENT, None),
+        ("error", TokenState.ABSENT, None),
+        ("timeout", TokenState.ABSENT, None),
+        ("expired", TokenState.EXPIRED, None),
+    ],
+)
+def test_fixed_outcome_is_what_it_stands_for(outcome, state, q):
+    """Where tests are run: a band as it was asked for, or what a form without a good token comes with."""
+    result = check(a_test_token(outcome), with_tests=True)
+    assert result.token is state
+    if state is TokenState.OK:
+        assert (result.claim["band"], result.claim["q"], result.codes) == (outcome, q, ("HINT_TEST",))
+    assert check(a_test_token(outcome), with_tests=True, sha256="0" * 64).token is TokenState.WRONG_FILE
+
+
+@pytest.mark.parametrize("outcome", FIXED_OUTCOMES)
+def test_production_knows_no_fixed_outcome(outcome):
+    """Neither is such a challenge sealed, nor is a token `ok` that was sealed elsewhere with the same keys."""
+    assert check(a_test_token(outcome)).token is TokenState.UNKNOWN_KEY
+    text, challenge = a_challenge(test=outcome)
+    with pytest.raises(EnvelopeError) as refused:
+        seal(text, a_claim(challenge.cid), origin=ORIGIN, keys=OURS, now=NOW, ttl_s=3600)
+    assert refused.value.code == "unknown_key"
+
+
+def test_production_knows_no_test_key():
+    """What a test key signed is never `ok`, not even where the key itself got into the ring."""
+    ring = Keys((Key("test-0a0a0a0a", b"t" * 32, NOW), *OURS.ring))
+    token = a_test_token(None, keys=ring)
+    assert token.startswith("test-")
+    assert check(token, keys=ring).token is TokenState.UNKNOWN_KEY
+    assert check(token, keys=ring, with_tests=True).token is TokenState.OK
+
+
+def test_token_names_the_claims_detector_alone():
+    """A challenge may list eight of them; a token that carried them all would not fit into its two kilobytes."""
+    others = {(f"wd-{number}", f"{number:064x}") for number in range(7)}
+    sealed = unpack(a_token(detectors={DETECTOR, *others}), salt=HINT_SALT, keys=OURS)
+    assert sealed["challenge"]["det"] == [{"id": DETECTOR[0], "sha256": DETECTOR[1]}]
 
 
 def test_unknown_fixed_outcome_gets_no_challenge():
