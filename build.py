@@ -122,19 +122,22 @@ def find_browser() -> str:
     raise StepError("No Chromium could be had. Install Chromium or Google Chrome, then run this again.")
 
 
-def find_nginx() -> str:
-    """Return the path of nginx, Debian's package installed where we may; empty where there is none to be had.
+def find_service(program: str, package: str) -> str:
+    """Return the path of a service's program, Debian's package installed where we may; empty where it is not to be had.
 
-    The tests behind a real proxy then say in the summary that nothing was tested.
+    The tests that need the real service then say in the summary that nothing was tested.
     """
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    if (found := shutil.which("nginx", path=path)) is None and may_install():
-        with step("Installing nginx for the tests behind a proxy"):
+    postgres = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *postgres])
+    found = shutil.which(program, path=path)
+    if found is None and may_install():
+        with step(f"Installing {package} for the tests"):
             try:
-                install_debian("nginx-light")
+                install_debian(package)
             except StepError as error:
                 say(f"   {error}")
-        found = shutil.which("nginx", path=path)
+        path = os.pathsep.join([path, *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+        found = shutil.which(program, path=path)
     return found or ""
 
 
@@ -189,7 +192,9 @@ def test(arguments: argparse.Namespace) -> None:
     bundle()
     env = os.environ | {
         "TEST_CHROMIUM": find_browser(),
-        "TEST_NGINX": find_nginx(),
+        "TEST_NGINX": find_service("nginx", "nginx-light"),
+        "TEST_POSTGRES": find_service("initdb", "postgresql"),
+        "TEST_REDIS": find_service("redis-server", "redis-server"),
         "TEST_SIZE": "full" if arguments.full else "small",
     }
     checks: list[tuple[str, list[str | Path]]] = [

@@ -194,7 +194,7 @@ class ApiKeys:
                 set_={"uploads": api_usage.c.uploads + 1},
                 where=None if limit is None else api_usage.c.uploads < limit,
             )
-            if tx.connection.execute(once_more).rowcount != 1:
+            if tx.connection.execute(once_more.execution_options(preserve_rowcount=True)).rowcount != 1:
                 tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
                 raise QuotaError(limit or 0, int((tomorrow - now).total_seconds()) + 1)
 

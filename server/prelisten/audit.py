@@ -212,9 +212,10 @@ def read_entries(connection: Connection) -> Iterator[Entry]:
     if connection.dialect.name == "sqlite":
         # As bytes: a changed byte may leave no UTF-8, which the driver would refuse to read at all.
         columns = [entries.c.seq, *(cast(column, LargeBinary) for column in columns[1:])]
-    found = connection.execution_options(yield_per=500).execute(select(*columns).order_by(entries.c.seq))
-    for seq, *texts in found:
-        yield Entry(seq, *map(_as_text, texts))
+    statement = select(*columns).order_by(entries.c.seq).execution_options(yield_per=500)
+    with connection.execute(statement) as found:  # Closed also when nobody reads to the end.
+        for seq, *texts in found:
+            yield Entry(seq, *map(_as_text, texts))
 
 
 def last_of_kind(tx: HasConnection, kind: str) -> Entry | None:
@@ -242,8 +243,9 @@ def subjects_of_lost_decisions(tx: HasConnection) -> Iterator[str]:
     stored = table("decisions", column("submission_id"))
     is_stored = select(stored.c.submission_id).where(stored.c.submission_id == entries.c.subject).exists()
     statement = select(entries.c.subject).where(entries.c.kind == Kind.DECISION, ~is_stored).distinct()
-    for (subject,) in tx.connection.execution_options(yield_per=500).execute(statement):
-        yield subject
+    with tx.connection.execute(statement.execution_options(yield_per=500)) as found:
+        for (subject,) in found:
+            yield subject
 
 
 def verify(found: Iterable[Entry], *, heads: Sequence[Head] = ()) -> Verification:

@@ -1,4 +1,4 @@
-"""What every engine must keep; today there is one, on the storage's own database."""
+"""What every engine must keep; today there is one, on the storage's own database: SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -30,8 +29,8 @@ class Clock:
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[SqlStorage]:
-    opened = open_storage(f"sqlite:///{tmp_path}/jobs.sqlite3")
+def storage(database_url: str) -> Iterator[SqlStorage]:
+    opened = open_storage(database_url)
     yield opened
     opened.close()
 

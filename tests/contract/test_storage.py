@@ -1,4 +1,4 @@
-"""What every storage must keep; today there is one, on SQLite. A second one adds itself to the fixture."""
+"""What every storage must keep: the same suite on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
+from prelisten import audit
+from prelisten.engine import embedded
 from prelisten.errors import StorageError
 from prelisten.records import (
     Action,
@@ -24,17 +27,19 @@ from prelisten.records import (
     SubmissionState,
     TokenState,
 )
+from prelisten.storage import tables
 from prelisten.storage.interface import Evidence, Storage, TokenSpent
-from prelisten.storage.sql import open_storage
+from prelisten.storage.sql import SqlStorage, known_revisions, open_storage, revision_of
+from tests.servers import Postgres
 from wasm_detector.hint import Reason
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SHA = "a" * 64
 
 
-@pytest.fixture(params=["sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    opened = open_storage(f"{request.param}:///{tmp_path}/prelisten.sqlite3")
+@pytest.fixture
+def storage(database_url: str) -> Iterator[Storage]:
+    opened = open_storage(database_url)
     yield opened
     opened.close()
 
@@ -204,17 +209,44 @@ def test_submission_has_one_case(storage: Storage) -> None:
         tx.open_case(ReviewCase("r2", "s1", NOW))
 
 
-def test_everything_survives_a_restart(tmp_path: Path) -> None:
+def test_everything_survives_a_restart(database_url: str) -> None:
     """A second opening migrates nothing and finds all of it."""
-    url = f"sqlite:///{tmp_path}/deep/er/prelisten.sqlite3"
-    first = open_storage(url)
+    first = open_storage(database_url)
     with first.transaction() as tx:
         tx.add_submission(submission())
     first.close()
-    second = open_storage(url)
+    second = open_storage(database_url)
     with second.read() as tx:
         assert tx.submission("s1") == submission()
     second.close()
+
+
+def test_migrations_make_exactly_the_tables_of_the_code(storage: SqlStorage) -> None:
+    """What Alembic made and what SQLAlchemy expects do not differ, the engine's and the log's tables included."""
+    with storage.read() as tx:
+        context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
+        assert compare_metadata(context, [tables.metadata, embedded.metadata, audit.metadata]) == []
+
+
+def test_several_openings_of_an_empty_database_migrate_it_once(postgres: Postgres) -> None:
+    """Four processes that start together make one set of tables; none fails."""
+    url = postgres.empty()
+    with ThreadPoolExecutor(4) as pool:
+        for opened in pool.map(open_storage, [url] * 4):
+            assert revision_of(opened) in known_revisions()
+            opened.close()
+    postgres.drop(url)
+
+
+def test_chore_is_taken_by_one_of_many(storage: Storage) -> None:
+    """Also the first time, when there is no row of it yet."""
+
+    def take(_: int) -> bool:
+        with storage.transaction() as tx:
+            return tx.take_chore("sweep", NOW, every=timedelta(hours=1))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(16))) == 1
 
 
 def test_reader_sees_one_picture_while_others_write(storage: Storage) -> None:
