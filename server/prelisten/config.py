@@ -27,7 +27,7 @@ from prelisten.proxy import read_trusted
 PREFIX = "PRELISTEN_"
 MIN_TOKEN_CHARACTERS = 16
 # What no command ever prints.
-SECRET_SETTINGS = {"keys", "metrics_token", "webhook_secret"}
+SECRET_SETTINGS = {"keys", "metrics_token", "redis_url", "webhook_secret"}
 # Of a burst of small uploads each takes some milliseconds: so many wait a moment for a place, and get one.
 MAX_WAITING_FOR_PLACE = 16
 # A stream of events holds a thread for as long as its page is open; past these, pages ask again and again.
@@ -63,6 +63,18 @@ class Config(BaseModel):
     )
     challenge_ttl_s: int = Field(900, ge=10, le=86_400, description="How long a challenge may be sealed.")
     token_ttl_s: int = Field(3600, ge=10, le=86_400, description="How long a sealed hint may be used.")
+    detector_days: float = Field(
+        14,
+        ge=0,
+        le=365,
+        description="How long hints of an earlier release's browser detector count after it was last served: pages "
+        "stay open across a deployment.",
+    )
+    redis_url: str = Field(
+        "",
+        description="Redis that remembers which hints were used, for example `redis://127.0.0.1:6379/0` (needs the "
+        "extra `redis`); empty: the database does.",
+    )
     origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API, comma-separated; the own one always may."
     )
@@ -117,6 +129,13 @@ class Config(BaseModel):
         48, ge=1, description="Bodies of uploads received at once, in each web process."
     )
     max_receiving_per_client: int = Field(40, ge=1, description="Of those, the most from one client address.")
+    max_verifying: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="Recordings that `POST verify` listens to at once, in each web process; others wait in line for "
+        "`wait_s`, then are told to come back.",
+    )
     max_waiting: int = Field(
         16,
         ge=0,
@@ -195,6 +214,16 @@ class Config(BaseModel):
                 "expected an address such as https://voice.example or https://voice.example/check"
             )
         return url.rstrip("/")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        """Take only what is plainly an address of a Redis; never show it, since it may hold a password."""
+        if url and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError(
+                "expected an address such as redis://127.0.0.1:6379/0, rediss://... or unix://..."
+            )
+        return url
 
     @field_validator("webhook_url")
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -42,6 +42,8 @@ from prelisten.meter import Meter
 from prelisten.policy import Policy
 from prelisten.records import (
     Action,
+from prelisten.hints.store import SingleUse, SqlSingleUse, is_verification
+from prelisten.hints.verify import TEST, unable_check
     Context,
     Decision,
     Finding,
@@ -55,7 +57,7 @@ from prelisten.records import (
     Upload,
 )
 from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
-from prelisten.storage.interface import Storage, TokenSpent, Transaction
+from prelisten.storage.interface import Storage, TokenSpent, Transaction, is_same_sending
 from wasm_detector import VERSION
 
 log = logger(__name__)
@@ -78,8 +80,11 @@ class Services:
     blobs: Blobs
     engine: Engine
     policy: Policy
+    `own_detector` is the one whose claims can be compared with what is heard here; `None`: every one's.
+
+    `single_use` remembers spent tokens; `None`: the database does, in the transaction that stores the upload.
     keys: Keys
-    detectors: frozenset[tuple[str, str]]
+    detectors: Collection[tuple[str, str]]
     shadow: Policy | None = None
     meter: Meter = field(default_factory=Meter)
 
@@ -87,29 +92,38 @@ class Services:
 def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
     """Store an upload that lies in quarantine, and queue its screening.
 
-    1. See what the hint's token is worth. A bad one never refuses the upload.
+    1. See what the hint's token is worth. A bad one never refuses the upload. Where tokens are spent in a store of
+       their own, reserve it there.
     2. In one transaction: find what the same sending was stored as; else spend the token, store the submission,
        queue its job, move the file to the blobs and write it down in the audit log.
+    single_use: SingleUse | None = None
+    own_detector: tuple[str, str] | None = None
 
     Returns the submission, and whether it was stored before (a double click, a retry). The quarantined file is
     gone afterwards, whatever happens. Raises `StorageError`; then nothing was stored and nothing was spent.
     """
     path = Path(upload.path)
     try:
-        submission = _submission(upload, services)  # 1
+        submission, reserved_for = _reserve(_submission(upload, services), services)  # 1
         _flush(path)
         try:
             with services.storage.transaction() as tx:  # 2
                 tx.lock_blob(upload.sha256)
-                stored = _stored_before(tx, submission) or _store(tx, submission, upload.session, services)
-                if stored.id == submission.id:
+                stored = _stored_before(tx, submission)
+                if stored is None:
+                    submission, stored = _spend(tx, submission, reserved_for, services)
+                is_repeated = stored is not None
+                if stored is None:
+                    stored = submission
+                    tx.add_submission(stored)
+                    services.engine.enqueue(tx, stored.id)
                     services.blobs.put_file(path, upload.sha256)
                     audit.append(tx, audit.Kind.RECEIVED, stored.id, received_entry(stored, services.keys))
         except StorageError:
             _remove_orphan(upload.sha256, services)
             raise
-        _count_received(stored, is_repeated=stored.id != submission.id, meter=services.meter)
-        return stored, stored.id != submission.id
+        _count_received(stored, is_repeated=is_repeated, meter=services.meter)
+        return stored, is_repeated
     finally:
         with suppress(OSError):  # A file that cannot be removed must not hide how receiving went.
             path.unlink(missing_ok=True)
@@ -288,30 +302,76 @@ def _stored_before(tx: Transaction, submission: Submission) -> Submission | None
     return None if key is None else tx.submission_by_key(key, submission.sha256, submission.action)
 
 
-def _store(tx: Transaction, submission: Submission, session: str | None, services: Services) -> Submission:
-    """Spend the token, store the submission and queue its job; return the stored one for a repeated sending."""
+def _reserve(submission: Submission, services: Services) -> tuple[Submission, str | None]:
+    """Reserve the token in a store of its own; return the id that it was reserved for before, if it was.
+
+    A store that cannot tell makes the token count as not there: the upload is taken, and screened fully.
+    """
     check = submission.hint_check
-    if check.token is TokenState.OK and check.cid is not None and check.expires_at is not None:
+    if services.single_use is None or not _is_spendable(check):
+        return submission, None
+    try:
+        return submission, _consume(services.single_use, submission)
+    except TokenSpent as error:
+        if error.spent_for is not None:  # The same file: what is stored under that id has the last word.
+            return submission, error.spent_for
+        return _with_hint(submission, hint_check_of(TokenState.DUPLICATE)), None
+    except StorageError as error:
+        log.warning("cannot spend a token", problem=str(error))
+        return _with_hint(submission, unable_check()), None
+
+
+def _spend(
+    tx: Transaction, submission: Submission, reserved_for: str | None, services: Services
+) -> tuple[Submission, Submission | None]:
+    """Spend the token; return the submission as it is to be stored, and the stored one for a repeated sending."""
+    if not _is_spendable(submission.hint_check):
+        return submission, None
+    if services.single_use is None:
         try:
-            spent_for = tx.spend_token(
-                check.cid,
-                sha256=submission.sha256,
-                idempotency_key=submission.idempotency_key,
-                sid=session_digest(session, services.keys),
-                submission_id=submission.id,
-                expires_at=check.expires_at,
-            )
+            spent_for = _consume(SqlSingleUse(tx), submission)
         except TokenSpent:
-            submission = replace(submission, hint_check=hint_check_of(TokenState.DUPLICATE))
-        else:
-            stored = tx.submission(spent_for) if spent_for else None
-            if stored is not None and stored.context is submission.context:
-                return stored
-            if stored is not None:  # What was decided for one context must not answer for another one.
-                submission = replace(submission, hint_check=hint_check_of(TokenState.DUPLICATE))
-    tx.add_submission(submission)
-    services.engine.enqueue(tx, submission.id)
-    return submission
+            return _with_hint(submission, hint_check_of(TokenState.DUPLICATE)), None
+        if spent_for is None:
+            return submission, None
+    else:
+        spent_for = reserved_for or submission.id
+    stored = tx.submission(spent_for)
+    if stored is None and services.single_use is not None and not is_verification(spent_for):
+        # Reserved by us, or by a sending of which nothing was stored: then this one takes its place and its id. Of
+        # several that do so at once, the lock on the bytes lets one in, and the others find it stored.
+        return replace(submission, id=spent_for), None
+    # What was decided for one context must not answer for another one; nor a verification for an upload.
+    if stored is not None and stored.context is submission.context and _is_same_sending(stored, submission):
+        return submission, stored
+    own_id = secrets.token_hex(16) if submission.id == spent_for else submission.id
+    return replace(submission, id=own_id, hint_check=hint_check_of(TokenState.DUPLICATE)), None
+
+
+def _consume(store: SingleUse, submission: Submission) -> str | None:
+    check = submission.hint_check
+    return store.consume(
+        str(check.cid),
+        sha256=submission.sha256,
+        idempotency_key=submission.idempotency_key,
+        sid=submission.sid,
+        submission_id=submission.id,
+        expires_at=int(check.expires_at or 0),
+    )
+
+
+def _is_spendable(check: HintCheck) -> bool:
+    return check.token is TokenState.OK and check.cid is not None and check.expires_at is not None
+
+
+def _is_same_sending(stored: Submission, submission: Submission) -> bool:
+    names = ("sha256", "idempotency_key", "sid")
+    first, again = ({name: getattr(one, name) for name in names} for one in (stored, submission))
+    return is_same_sending(first, again)
+
+
+def _with_hint(submission: Submission, check: HintCheck) -> Submission:
+    return replace(submission, hint_check=check)
 
 
 def _remove_orphan(sha256: str, services: Services) -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prelisten.errors import StorageError
+from prelisten.hints.store import RECORD_GRACE_S
 from prelisten.outbox import messages
 from prelisten.pipeline import Services
 from prelisten.privacy import erase, remove_unneeded
@@ -23,8 +24,6 @@ from prelisten.storage.blobs import remove_leftovers
 
 log = logging.getLogger(__name__)
 
-# A token's record is kept a little past its expiry, in case of clocks that differ.
-SPENT_TOKEN_GRACE_S = 120
 # Ended jobs say nothing that the decision does not; the day is for whoever looks into one.
 ENDED_JOB_AGE_S = 86_400.0
 # Longer than the longest upload or decoding: a younger file may still be in somebody's hands.
@@ -66,7 +65,7 @@ def sweep(
         if gone["submissions"]:
             services.storage.scrub()
     with services.storage.transaction() as tx:  # 3
-        gone["tokens"] = tx.forget_tokens(int(now.timestamp()) - SPENT_TOKEN_GRACE_S)
+        gone["tokens"] = tx.forget_tokens(int(now.timestamp()) - RECORD_GRACE_S)
         gone["jobs"] = services.engine.forget_ended(tx, now - timedelta(seconds=ENDED_JOB_AGE_S))
         gone["events"] = messages.forget(tx, now - timedelta(days=config.keep_events_days))
     for folder in LEFTOVER_FOLDERS:  # 4

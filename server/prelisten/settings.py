@@ -17,7 +17,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("env", "data", "keys", "public_url", "trusted_proxies", "trusted_hosts", "origins", "demo"),
     ),
     ("Screening", ("workers", "wait_s", "max_seconds", "decode_", "policy", "shadow_policy", "show")),
-    ("Hints", ("challenge_ttl_s", "token_ttl_s", "rate_limit")),
+    ("Hints", ("challenge_ttl_s", "token_ttl_s", "rate_limit", "detector_days", "redis_url")),
     ("Uploads and load", ("max_", "min_upload_rate", "upload_", "busy_", "web_threads")),
     ("Back ends", ("api_", "webhook_")),
     ("Keeping and erasing", ("keep_", "erase_", "max_data_bytes", "min_free_bytes")),

@@ -6,7 +6,10 @@ from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
+from prelisten.detectors import AcceptedDetectors
 from prelisten.engine.embedded import EmbeddedEngine
+from prelisten.errors import ConfigError
+from prelisten.hints.store import SingleUse
 from prelisten.keys import load_keys
 from prelisten.pipeline import Services
 from prelisten.policy import load_policy
@@ -33,6 +36,29 @@ def wire(config: Config) -> Services:
         engine=EmbeddedEngine(storage),
         policy=policy,
         keys=keys,
-        detectors=frozenset({bundled_detector()}),
+        detectors=AcceptedDetectors(bundled_detector(), config.data, days=config.detector_days),
+        own_detector=bundled_detector(),
         shadow=shadow,
+        single_use=open_single_use(config),
     )
+
+
+def open_single_use(config: Config) -> SingleUse | None:
+    """Return the store that the settings name, or `None`: tokens are then spent in the database.
+
+    Raises `ConfigError` where its client is not installed. Redis itself may be down: then hints do not count.
+    """
+    if not config.redis_url:
+        return None
+    try:
+        from prelisten.hints.store.redis import RedisSingleUse, connect
+    except ImportError as error:
+        raise ConfigError(
+            "PRELISTEN_REDIS_URL is set, and the client is not installed: pip install 'prelisten[redis]'"
+        ) from error
+    try:
+        return RedisSingleUse(connect(config.redis_url))
+    except ValueError as error:
+        raise ConfigError(
+            "PRELISTEN_REDIS_URL is no address of a Redis that its client understands."
+        ) from error

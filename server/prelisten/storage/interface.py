@@ -28,12 +28,24 @@ class TokenSpent(PrelistenError):  # noqa: N818 - a word of the protocol, not a 
     code = "duplicate"
     http_status = 409
 
-    def __init__(self, cid: str) -> None:
-        """Keep the challenge's id."""
+    def __init__(self, cid: str, *, spent_for: str | None = None) -> None:
+        """Keep the challenge's id, and what it was spent for when the file is the same."""
         super().__init__(
             f"The hint with challenge {cid} was used before. Check the recording again for a new one."
         )
         self.cid = cid
+        self.spent_for = spent_for
+
+
+def is_same_sending(first: Mapping[str, Any], again: Mapping[str, Any]) -> bool:
+    """Return whether a token that comes again comes with the same file from the same sender.
+
+    The key speaks when there is one; else the session does, and none on both sides is the same.
+    """
+    by_key = ("sha256", "idempotency_key")
+    return all(
+        first[name] == again[name] for name in (by_key if again["idempotency_key"] else (*by_key, "sid"))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +114,11 @@ class Transaction(Protocol):
         Raises `TokenSpent` for anything else.
         """
 
-    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> None:
-        """Store what `POST verify` answered, until the token expires (seconds since 1970)."""
+    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> bool:
+        """Store what `POST verify` answered, until the token expires (seconds since 1970).
+
+        Return `False` when there is an answer of that id already; that one stays.
+        """
 
     def verification(self, verification_id: str) -> dict[str, Any] | None:
         """Return the stored answer, or `None`."""

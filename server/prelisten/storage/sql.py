@@ -45,12 +45,14 @@ from prelisten.records import (
     TokenState,
 )
 from prelisten.storage import rows, tables
-from prelisten.storage.interface import Evidence, TokenSpent
+from prelisten.storage.interface import Evidence, TokenSpent, is_same_sending
 
 # A writer waits this long for the others. Writing takes milliseconds; past this something is stuck.
 BUSY_TIMEOUT_MS = 10_000
 # Emptying the journal waits for readers no longer than this; the next time will do.
 SCRUB_TIMEOUT_MS = 2_000
+# Any number does, as long as nothing else of a PostgreSQL database locks the same one.
+MIGRATION_LOCK = 7_310_018_332
 # The web server has 32 threads, and a read may be open beside a write.
 POOL_SIZE, POOL_OVERFLOW = 8, 56
 
@@ -146,22 +148,24 @@ class SqlTransaction:
         if self._insert_once(tables.spent_tokens, values):
             return None
         spent = self._first(select(tables.spent_tokens).where(tables.spent_tokens.c.cid == cid))
-        # The key speaks when there is one; else the session does, and none on both sides is the same.
-        same = ("sha256", "idempotency_key") if idempotency_key else ("sha256", "idempotency_key", "sid")
-        if spent is None or any(spent[name] != values[name] for name in same):
+        if spent is None:  # Forgotten just now, so expired long ago.
             raise TokenSpent(cid)
+        if not is_same_sending(spent, values):
+            raise TokenSpent(cid, spent_for=spent["submission_id"] if spent["sha256"] == sha256 else None)
         return str(spent["submission_id"])
 
     def _insert_once(self, table: Table, values: Mapping[str, Any]) -> bool:
         on_sqlite = self.connection.dialect.name == "sqlite"
         insert_into = sqlite_insert if on_sqlite else postgresql_insert
         statement = insert_into(table).values(values).on_conflict_do_nothing()
-        return self.connection.execute(statement).rowcount == 1
+        # Not every driver's count survives an INSERT unless it is asked for.
+        done = self.connection.execute(statement.execution_options(preserve_rowcount=True))
+        return done.rowcount == 1
 
-    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> None:
-        """Store what `POST verify` answered, until the token expires (seconds since 1970)."""
+    def add_verification(self, verification_id: str, answer: Mapping[str, Any], *, expires_at: int) -> bool:
+        """Store what `POST verify` answered, until the token expires; `False`: there is an answer already."""
         values = {"id": verification_id, "answer": dict(answer), "expires_at": expires_at}
-        self.connection.execute(insert(tables.verifications).values(values))
+        return self._insert_once(tables.verifications, values)
 
     def verification(self, verification_id: str) -> dict[str, Any] | None:
         """Return the stored answer, or `None`."""
@@ -227,10 +231,11 @@ class SqlTransaction:
             .order_by(made.decided_at, made.submission_id)
             .execution_options(yield_per=200)
         )
-        for row in self.connection.execute(statement).mappings():
-            submission = self.submission(row["submission_id"])
-            if submission is not None:
-                yield submission, rows.decision_from_row(dict(row))
+        with self.connection.execute(statement) as found:  # Closed also when nobody reads to the end.
+            for row in found.mappings():
+                submission = self.submission(row["submission_id"])
+                if submission is not None:
+                    yield submission, rows.decision_from_row(dict(row))
 
     def set_evidence(self, submission_id: str, evidence: Evidence) -> None:
         """Store what was scored."""
@@ -364,8 +369,7 @@ class SqlTransaction:
         chores = tables.chores
         row = self._first(select(chores).where(chores.c.name == name))
         if row is None:
-            self.connection.execute(insert(chores).values(name=name, due_at=now + every))
-            return True
+            return self._insert_once(chores, {"name": name, "due_at": now + every})
         # The condition on the old time: of two processes that read it at once, one changes it.
         mine = update(chores).where(chores.c.name == name, chores.c.due_at == row["due_at"])
         return row["due_at"] <= now and bool(
@@ -388,8 +392,11 @@ class SqlStorage:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writing = engine.execution_options(writing=True)
+        # SQLite's reading transactions are one picture anyway; others make a new one for each question.
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._reading = engine if is_sqlite else engine.execution_options(isolation_level="REPEATABLE READ")
         # SQLite has one writer. Threads of this process queue here, fairly, instead of polling the file's lock.
-        self._write_lock = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._write_lock = threading.Lock() if is_sqlite else None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=partial(engine.dispose, close=False))
 
@@ -406,7 +413,7 @@ class SqlStorage:
     @contextmanager
     def read(self) -> Iterator[SqlTransaction]:
         """Open a reading transaction: one consistent picture."""
-        with _as_storage_error(), self.engine.connect() as connection:
+        with _as_storage_error(), self._reading.connect() as connection:
             yield SqlTransaction(connection)
 
     def scrub(self) -> None:
@@ -500,6 +507,8 @@ def upgrade(engine: Engine) -> None:
 
     config = _migrations()
     with engine.execution_options(writing=True).begin() as connection:
+        if connection.dialect.name == "postgresql":  # SQLite's writing transactions stand in line anyway.
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")

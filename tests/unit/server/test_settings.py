@@ -48,7 +48,7 @@ def test_secrets_are_never_shown():
     config = load_config({}, metrics_token="t" * 20)
     shown = {name: value for name, value, _ in values_in_force(config, {})}
     assert shown["metrics_token"] == "(set)"
-    assert {"keys", "metrics_token", "webhook_secret"} == SECRET_SETTINGS
+    assert {"keys", "metrics_token", "redis_url", "webhook_secret"} == SECRET_SETTINGS
     with pytest.raises(ConfigError) as refused:
         load_config({"PRELISTEN_METRICS_TOKEN": "too-short-one"})
     assert "too-short-one" not in str(refused.value)
