@@ -45,8 +45,8 @@ class FileDigest:
         return self._digest.hexdigest()
 
 
-def _reader(found: Container) -> str:
-    """Say who reads the samples: this code (`wav`), the page's decoder (`page`) or nobody (`none`)."""
+def reader_of(found: Container) -> str:
+    """Say who reads the samples in a browser: this code (`wav`), the page's decoder (`page`) or nobody (`none`)."""
     if found.wav is not None and MIN_RATE <= found.wav.sample_rate <= MAX_RATE:
         return "wav"
     if found.sample_rate is not None and not MIN_RATE <= found.sample_rate <= MAX_RATE:
@@ -70,7 +70,8 @@ def probe(head: Any, size: int) -> dict[str, Any]:
         "sample_rate": found.sample_rate,
         "channels": found.channels,
         "duration_s": found.duration_s,
-        "reader": _reader(found),
+        "reader": reader_of(found),
+        "facts": found.facts,
         "data_offset": layout.data_offset if layout else None,
         "n_frames": layout.n_frames if layout else None,
         "frame_bytes": layout.frame_bytes if layout else None,
@@ -79,9 +80,14 @@ def probe(head: Any, size: int) -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    """Return a JavaScript object as plain data; what is plain stays as it is."""
+    return value.to_py() if hasattr(value, "to_py") else value
+
+
 def layout_of(probed: Any) -> WavLayout:
     """Return the layout inside a `probe` result, as it comes back from JavaScript."""
-    plain = probed.to_py() if hasattr(probed, "to_py") else probed
+    plain = _plain(probed)
     return WavLayout(
         data_offset=int(plain["data_offset"]),
         n_frames=int(plain["n_frames"]),
@@ -93,7 +99,10 @@ def layout_of(probed: Any) -> WavLayout:
 
 
 class Analysis:
-    """One recording being listened to. `wav` is the result of `probe` when its reader is `wav`."""
+    """One recording being listened to. `wav` is the result of `probe` when its reader is `wav`.
+
+    `facts` are those of `probe`; they stand in the claim's `exact` group beside the sums.
+    """
 
     def __init__(
         self,
@@ -101,10 +110,12 @@ class Analysis:
         total_s: float | None = None,
         max_seconds: float = MAX_SECONDS,
         wav: Any = None,
+        facts: Any = None,
     ) -> None:
         self._stream = Stream(float(sample_rate), total_s=total_s, max_seconds=float(max_seconds))
         self._layout = layout_of(wav) if wav is not None else None
         self._sums = ExactSums()
+        self._facts = {str(name): int(value) for name, value in _plain(facts or {}).items()}
 
     def windows(self) -> list[list[int]]:
         """Return the [start, end) frames to be fed, in order."""
@@ -134,5 +145,5 @@ class Analysis:
     def finish(self) -> dict[str, Any]:
         """Return the result and the detector's part of the claim."""
         hint = self._stream.finish()
-        exact = self._sums.to_dict() if self._layout else {}
-        return {"result": hint.to_dict(), "claim": claim_of(hint, exact)}
+        sums = self._sums.to_dict() if self._layout else {}
+        return {"result": hint.to_dict(), "claim": claim_of(hint, {**self._facts, **sums})}

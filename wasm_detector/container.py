@@ -20,6 +20,9 @@ GENERATORS = (
 )  # fmt: skip
 """Names that speech generators write into metadata, lower case."""
 
+FORMATS = ("unknown", "wav", "flac", "mp3", "mp4", "ogg", "webm", "aac", "aiff")
+"""Every `Container.format`. A claim names a format by its place here, so new ones go to the end."""
+
 SAMPLE_FORMATS = {
     (1, 8): "u8", (1, 16): "s16", (1, 24): "s24", (1, 32): "s32", (3, 32): "f32", (3, 64): "f64",
 }  # fmt: skip
@@ -64,7 +67,7 @@ class WavLayout:
 class Container:
     """What the file says of itself; `None` = it does not say, or not in the bytes that were looked at.
 
-    `format` is one of `wav flac mp3 mp4 ogg webm aac aiff unknown`; `tags` are the names of speech generators
+    `format` is one of `FORMATS`; `tags` are the names of speech generators
     found in its metadata; `has_c2pa` says that a C2PA manifest seems to be there, nothing about its worth.
     """
 
@@ -77,6 +80,21 @@ class Container:
     tags: tuple[str, ...] = ()
     has_c2pa: bool = False
     wav: WavLayout | None = None
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """Return what a claim's `exact` group says of the container, as whole numbers.
+
+        `format` is the place in `FORMATS`, `rate` in Hz, `duration_ms` the stated length; what the file does not say is
+        left out. The same bytes give the same numbers wherever this code runs.
+        """
+        stated = {
+            "rate": self.sample_rate,
+            "channels": self.channels,
+            "duration_ms": None if self.duration_s is None else round(1000 * self.duration_s),
+        }
+        known = {name: value for name, value in stated.items() if value is not None}
+        return {"format": FORMATS.index(self.format), **known}
 
 
 def _chunks(head: bytes, order: str) -> Iterator[tuple[bytes, int, int]]:

@@ -131,10 +131,14 @@ NO_SCORE = 255
 """The byte of a segment that could not be judged."""
 
 
+def claimed_segments(n_segments: int) -> range:
+    """Return which of so many segments have a byte in a claim, in order."""
+    return range(0, n_segments, -(-n_segments // MAX_CLAIMED_SEGMENTS) or 1)
+
+
 def _segment_bytes(segments: Sequence[Segment]) -> str:
     """Return one byte a segment (score times 250) as URL-safe base64 without padding."""
-    step = -(-len(segments) // MAX_CLAIMED_SEGMENTS) or 1
-    scores = (segment.spoof_score for segment in segments[::step])
+    scores = (segments[place].spoof_score for place in claimed_segments(len(segments)))
     raw = bytes(NO_SCORE if score is None else round(250 * score) for score in scores)
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
@@ -143,7 +147,7 @@ def claim_of(hint: Hint, exact: Mapping[str, int]) -> dict[str, Any]:
     """Return the detector's part of a claim (PROTOCOL.md, section 3): what the server will compare.
 
     `q` is the score in thousandths; `near.seg` the segments, `near.stat` the signals' weights in hundredths;
-    `exact` the integer sums of the samples where the bytes were read directly, else empty.
+    `exact` what the container says and, where the bytes were read directly, the integer sums of the samples.
     """
     covered = hint.coverage
     return {

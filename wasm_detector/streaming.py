@@ -6,6 +6,8 @@ alone. So the size of the chunks can never change the result, and memory holds s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +34,8 @@ def plan_windows(total_s: float | None, max_seconds: float) -> tuple[tuple[float
     """Return the (start, end) stretches in seconds to listen to, in order, not overlapping.
 
     The whole when it is short enough; the first `max_seconds` when the length is unknown; else windows of
-    whole segments spread evenly, the first at 0 and the last at the end. Starts are whole seconds, so that two
-    decoders that differ by a few samples at the end agree on them.
+    whole segments spread evenly, the first at 0 and the last at the end. Starts are whole seconds and follow from
+    the length in whole milliseconds, so that whoever is told that length knows where the windows lay.
     """
     if total_s is None or total_s <= max_seconds:
         return ((0.0, max_seconds if total_s is None else total_s),)
@@ -42,16 +44,26 @@ def plan_windows(total_s: float | None, max_seconds: float) -> tuple[tuple[float
     length = n_segments // n_windows * SEGMENT_S
     if n_windows == 1:
         return ((0.0, length),)
-    starts = [float(int((total_s - length) * k / (n_windows - 1))) for k in range(n_windows)]
+    room_ms = round(1000 * total_s) - round(1000 * length)
+    starts = [float(room_ms * k // (1000 * (n_windows - 1))) for k in range(n_windows)]
     return (*((start, start + length) for start in starts[:-1]), (starts[-1], total_s))
+
+
+def cut(start_s: float, end_s: float) -> tuple[tuple[float, float], ...]:
+    """Return the (start, end) of the segments that a window is cut into; `Stream` cuts as it goes, by the same rule."""
+    pieces = []
+    while end_s - start_s >= SEGMENT_S + REMAINDER_S:
+        pieces.append((start_s, start_s + SEGMENT_S))
+        start_s += SEGMENT_S
+    return (*pieces, (start_s, end_s))
 
 
 class Stream:
     """Listen to a recording chunk by chunk.
 
-    `windows` are the stretches to be fed, in frames at the recording's own rate, in order. Raises
-    `InvalidWaveformError` for an impossible rate, and for frames that are missing inside a window; `ModelError` for a
-    model of other signals.
+    `windows` are the stretches to be fed, (start, end) in frames at the recording's own rate, in order and not
+    overlapping: those of `plan_windows`, or what the caller asks for. Raises `InvalidWaveformError` for an impossible
+    rate, and for frames that are missing inside a window; `ModelError` for a model of other signals.
     """
 
     def __init__(
@@ -61,12 +73,14 @@ class Stream:
         total_s: float | None = None,
         max_seconds: float = 120.0,
         model: Model | None = None,
+        windows: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         self.sample_rate = check_rate(sample_rate)
         self.total_s = total_s
         self.model = model or load_model()
         check_model(self.model)
-        self.windows = self._frame_windows(total_s, max_seconds)
+        planned = self._frame_windows(total_s, max_seconds) if windows is None else windows
+        self.windows = tuple((first, last) for first, last in planned)
         self._window = 0
         self._position = 0
         self._pending: list[NDArray[np.float32]] = []

@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from prelisten import audit, outbox
-from prelisten.checks import CHECKS, Heard, hear, hear_claimed, load_forensic_model
+from prelisten.checks import (
+    CHECKS,
+    Heard,
+    hear,
+    hear_claimed,
+    load_forensic_model,
+    plan_of,
+    read_claimed,
+)
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
 from prelisten.checks.claim import run as check_claim
@@ -179,11 +187,15 @@ def recompute_claim(
 
     Raises `StorageError` when the file cannot be opened or no decoder be started, `Cancelled` when the event is set.
     """
+    seed = _seed(str(claim["cid"]), str(claim["file"]["sha256"]), services)
+    claimed = read_claimed(claim, max_seconds=services.config.max_seconds, seed=seed)
+    is_again = bool(claimed.segments)
+    plan = plan_of(claimed, max_seconds=services.config.max_seconds, seed=seed, is_besides_only=is_again)
     try:
-        with listen(path, services.config, cancelled=cancelled, within_s=within_s) as recording:
-            heard = hear_claimed(recording, max_seconds=services.config.max_seconds, claim=claim)
+        with listen(path, services.config, plan=plan, cancelled=cancelled, within_s=within_s) as recording:
+            heard = hear_claimed(recording, claimed)
     except MediaError as error:
-        heard = replace(not_heard(error), claim=claim)
+        heard = replace(not_heard(error), claimed=claimed)
     details = check_claim(heard).details
     return Recomputed(details["recomputed"]), tuple(details.get("differences", ()))
 
@@ -406,20 +418,20 @@ def _begin(submission_id: str, services: Services, lease: Lease) -> Submission:
 def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
     """Decode and listen; a recording that cannot be heard is a result too."""
     path = services.blobs.path(submission.sha256)
+    claim, max_seconds = _verified_claim(submission.hint_check), services.config.max_seconds
+    # A token that is not good can be sent again and again: its id must not bring the same windows again.
+    cid = submission.hint_check.cid if submission.hint_check.token is TokenState.OK else None
+    seed = _seed(cid or submission.id, submission.sha256, services)
+    claimed = None if claim is None else read_claimed(claim, max_seconds=max_seconds, seed=seed)
+    plan = plan_of(claimed, max_seconds=max_seconds, seed=seed)
     try:
         _require_intact(submission.sha256, services)
         start = time.monotonic()
-        with listen(path, services.config, cancelled=lease.cancelled) as recording:
+        with listen(path, services.config, plan=plan, cancelled=lease.cancelled) as recording:
             started_s = time.monotonic() - start
-            lease.progress.enter("listening", _heard_share(recording, services.config))
+            lease.progress.enter("listening", _heard_share(recording))
             try:
-                return hear(
-                    recording,
-                    services.blobs,
-                    max_seconds=services.config.max_seconds,
-                    forensic=load_forensic_model(),
-                    claim=_verified_claim(submission.hint_check),
-                )
+                return hear(recording, services.blobs, forensic=load_forensic_model(), claimed=claimed)
             finally:  # The decoder works beside us: what counts as its time is how long we waited for it.
                 decode_s = started_s + recording.waited_s
                 services.meter.observe("stage_seconds", decode_s, stage="decode")
@@ -443,14 +455,24 @@ def _require_intact(sha256: str, services: Services) -> None:
         raise MediaError(str(error), code="recording_damaged") from error
 
 
-def _heard_share(recording: Recording, config: Config) -> Callable[[], float | None]:
+def _seed(cid: str, sha256: str, services: Services) -> str:
+    """Return what draws the windows of a long recording: nobody can tell beforehand, and each attempt draws the same.
+
+    It is made of a secret that never leaves us, of the id of the token (or the submission), and of the file: who learns
+    where one file was listened to knows nothing about the next.
+    """
+    return services.keys.digest("windows", f"{cid}:{sha256}")
+
+
+def _heard_share(recording: Recording) -> Callable[[], float | None]:
     """Return what tells how much of the recording has been heard; `None` while its length is not known."""
 
     def share() -> float | None:
         total_s = recording.total_s
         if not total_s:
             return None
-        return recording.n_samples / (recording.sample_rate * min(total_s, config.max_seconds))
+        wanted_s = sum(min(end, total_s) - start for start, end in recording.plan.wanted(total_s))
+        return recording.n_samples / (recording.sample_rate * wanted_s)
 
     return share
 

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prelisten.records import Recomputed
-from wasm_detector.hint import NO_SCORE
+from wasm_detector.hint import NO_SCORE, Band, Hint, claim_of
+from wasm_detector.scoring import MAX_REASONS, MIN_REASON
+from wasm_detector.signals import KINDS
 
 # Units: `q` is 1000 x spoof_score, a segment's byte 250 x its score, a statistic 100 x a signal's log-odds.
 Q_TOLERANCE = 50
@@ -29,37 +33,86 @@ MAX_ONE_SIDED_SEGMENTS = 1
 # Decoders disagree about padding at the end, by up to two AAC frames.
 COVERAGE_TOLERANCE_MS = 100
 
+# Of the exact group: what is there only where the browser read plain PCM itself.
+SUMS = frozenset({"n_frames", "total", "energy"})
 
-def compare(
-    claim: Mapping[str, Any], own: Mapping[str, Any], *, band_margin: float
-) -> tuple[Recomputed, tuple[str, ...]]:
-    """Return how the claim compares with `own`, and the names of the groups that differ.
 
-    A claim that honestly covers less than the server heard (a page may ask for less) is not comparable.
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the server found out about the same file.
+
+    `hint` is the browser's detector on what the claim says was heard, or on the segments `picked` of it (places in
+    `near.seg`; `None`: on all). `exact` is the exact group as it must be; `reader` and `rate_hz` what the browser must
+    have decoded with; `total_s` the length of what can be played. `is_doubtful`: the file is damaged, or its rate not
+    the one that it states, so that honest decoders may hear different things.
     """
-    less_ms = own["cov"]["analysed_ms"] - claim["cov"]["analysed_ms"]
-    if less_ms > COVERAGE_TOLERANCE_MS:
-        return Recomputed.NOT_RUN, ("coverage",)
-    differences = tuple(_differences(claim, own, band_margin=band_margin))
-    if differences:
-        return Recomputed.MISMATCH, differences
-    is_same = own["exact"] and all(claim[name] == own[name] for name in ("exact", "near", "q", "band", "cov"))
+
+    hint: Hint
+    exact: Mapping[str, int]
+    size_bytes: int
+    reader: str
+    rate_hz: float
+    total_s: float | None
+    picked: tuple[int, ...] | None = None
+    is_doubtful: bool = False
+
+
+def compare(claim: Mapping[str, Any], own: Own) -> tuple[Recomputed, tuple[str, ...]]:
+    """Return how the claim compares with what the server found, and the names of the groups that differ.
+
+    Where only the doubtful part of a doubtful file differs, there is no ground to call the claim wrong: `not_run`.
+    """
+    expected = claim_of(own.hint, own.exact)
+    exact = tuple(_exact_differences(claim, own))
+    near = tuple(_near_differences(claim, expected, own))
+    if exact or near:
+        is_certain = bool(exact) or not own.is_doubtful
+        return (Recomputed.MISMATCH if is_certain else Recomputed.NOT_RUN), (*exact, *near)
+    has_sums = own.picked is None and own.exact.keys() >= SUMS
+    is_same = has_sums and all(
+        claim[name] == expected[name] for name in ("exact", "near", "q", "band", "reasons")
+    )
     return (Recomputed.MATCH if is_same else Recomputed.WITHIN_TOLERANCE), ()
 
 
-def _differences(claim: Mapping[str, Any], own: Mapping[str, Any], *, band_margin: float) -> Iterator[str]:
-    if claim["cov"]["analysed_ms"] - own["cov"]["analysed_ms"] > COVERAGE_TOLERANCE_MS:
-        yield "coverage"
-    if dict(claim["exact"]) != dict(own["exact"]):
+def segment_bytes(text: str) -> bytes | None:
+    """Return the bytes of a claim's `near.seg`, `None` for what is no base64."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _exact_differences(claim: Mapping[str, Any], own: Own) -> Iterator[str]:
+    """Yield what follows from the bytes alone, whoever decodes them."""
+    left_out = SUMS if own.picked is not None else frozenset()  # They are over all that the browser read.
+    facts = [
+        {name: value for name, value in side.items() if name not in left_out}
+        for side in (claim["exact"], own.exact)
+    ]
+    if facts[0] != facts[1] or claim["file"]["size"] != own.size_bytes:
         yield "exact"
-    if claim["band"] != own["band"] and band_margin > BAND_HYSTERESIS:
-        yield "band"
-    if not _is_near(claim["q"], own["q"], Q_TOLERANCE):
-        yield "q"
-    if not _are_segments_near(claim["near"]["seg"], own["near"]["seg"]):
+    if claim["env"]["decoder"] != own.reader or abs(claim["env"]["rate"] - own.rate_hz) >= 1:
+        yield "environment"
+
+
+def _near_differences(claim: Mapping[str, Any], expected: Mapping[str, Any], own: Own) -> Iterator[str]:
+    total_ms = None if own.total_s is None else 1000 * own.total_s
+    if total_ms is not None and abs(claim["cov"]["total_ms"] - total_ms) > COVERAGE_TOLERANCE_MS:
+        yield "coverage"
+    one_sided = _one_sided_segments(claim["near"]["seg"], expected["near"]["seg"], own.picked)
+    if one_sided is None or one_sided > MAX_ONE_SIDED_SEGMENTS:
         yield "segments"
-    if not _are_all_near(claim["near"]["stat"], own["near"]["stat"]):
+    if own.picked is not None:  # The rest is about all of the claim's segments together.
+        return
+    if claim["band"] != expected["band"] and own.hint.band_margin > BAND_HYSTERESIS:
+        yield "band"
+    if not _is_near(claim["q"], expected["q"], Q_TOLERANCE):
+        yield "q"
+    if not _are_all_near(claim["near"]["stat"], expected["near"]["stat"]):
         yield "statistics"
+    if not _are_reasons_near(claim, own.hint, may_differ_in_limits=bool(one_sided)):
+        yield "reasons"
 
 
 def _is_near(claimed: int | None, own: int | None, tolerance: int) -> bool:
@@ -74,19 +127,51 @@ def _are_all_near(claimed: Sequence[int], own: Sequence[int]) -> bool:
     )
 
 
-def _are_segments_near(claimed_text: str, own_text: str) -> bool:
-    """Compare the segments' bytes; at the end one segment may be there on one side only."""
-    claimed, own = _segments(claimed_text), _segments(own_text)
-    if claimed is None or own is None or abs(len(claimed) - len(own)) > 1:
-        return False
-    pairs = list(zip(claimed, own, strict=False))
-    one_sided = sum((a == NO_SCORE) != (b == NO_SCORE) for a, b in pairs)
-    is_near = all(abs(a - b) <= SEGMENT_TOLERANCE for a, b in pairs if NO_SCORE not in (a, b))
-    return is_near and one_sided <= MAX_ONE_SIDED_SEGMENTS
-
-
-def _segments(text: str) -> bytes | None:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, ValueError):
+def _one_sided_segments(claimed_text: str, own_text: str, picked: Sequence[int] | None) -> int | None:
+    """Return how many segments one side alone could judge; `None` where the others are not near."""
+    claimed, own = segment_bytes(claimed_text), segment_bytes(own_text)
+    if claimed is None or own is None:
         return None
+    if picked is not None:
+        if picked[-1] >= len(claimed):
+            return None
+        claimed = bytes(claimed[place] for place in picked)
+    if len(claimed) != len(own):
+        return None
+    pairs = list(zip(claimed, own, strict=True))
+    is_near = all(abs(a - b) <= SEGMENT_TOLERANCE for a, b in pairs if NO_SCORE not in (a, b))
+    return sum((a == NO_SCORE) != (b == NO_SCORE) for a, b in pairs) if is_near else None
+
+
+def _are_reasons_near(claim: Mapping[str, Any], own: Hint, *, may_differ_in_limits: bool) -> bool:
+    """Return whether the claim gives the reasons that follow from the server's own numbers.
+
+    A reason of a signal may be missing or there, and two may change places, when their weights lie within the
+    statistics' tolerance of the line that decides. What could not be judged may differ where a segment does.
+    """
+    weights = {KINDS[signal.name].code: signal.weight for signal in own.signals}
+    given = list(claim["reasons"])
+    signals = [code for code in given if code in weights]
+    limits = [code for code in given if code not in weights]
+    own_signals = [reason.code for reason in own.reasons if reason.code in weights]
+    own_limits = [reason.code for reason in own.reasons if reason.code not in weights]
+    if given != signals + limits or len(set(given)) != len(given):
+        return False
+    if signals and claim["band"] not in (Band.ELEVATED, Band.HIGH):
+        return False
+    if limits != own_limits and not (may_differ_in_limits and len(set(limits) ^ set(own_limits)) <= 1):
+        return False
+    if claim["band"] != own.band.value and bool(signals) != bool(own_signals):
+        return True  # Below the lowest edge no signal is named, and the score is at that edge.
+    slack = STATISTIC_TOLERANCE / 100
+    ranked = sorted(weights.values(), reverse=True)
+    line = max([MIN_REASON, *ranked[MAX_REASONS : MAX_REASONS + 1]])
+    lowest = max([MIN_REASON, *ranked[MAX_REASONS - 1 : MAX_REASONS]])
+    are_placed = all(
+        weights[before] >= weights[after] - 2 * slack for before, after in itertools.pairwise(signals)
+    )
+    are_excused = all(
+        weights[code] >= lowest - slack if code in signals else weights[code] <= line + slack
+        for code in set(signals) ^ set(own_signals)
+    )
+    return are_placed and are_excused and len(signals) <= MAX_REASONS

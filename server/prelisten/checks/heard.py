@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prelisten.checks.claimed import Claimed
+from prelisten.checks.compare import Own
 from prelisten.checks.pcm import PcmFile
 from prelisten.errors import MediaError
 from prelisten.media.failures import FAILURES, media_error
 from prelisten.media.listen import Recording
+from prelisten.media.plan import Plan, in_frames, inside, joined
 from prelisten.records import Finding, FindingState
 from prelisten.storage.blobs import Blobs
 from prelisten.storage.interface import Evidence
@@ -20,48 +22,53 @@ from wasm_detector.model import Model
 from wasm_detector.streaming import Stream
 from wasm_detector.waveform import admit
 
+# Where a decoder stumbled, another one may have stumbled elsewhere.
+DOUBTS = frozenset({"TRUNCATED", "LENGTH_MISSTATED", "DAMAGED"})
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What the server heard, or why it heard nothing.
 
-    `hint` is `None` when nothing was heard; `state` and `notes` then say why. `notes` also say what was missing
-    of a recording that was heard in part. `claim` is what a verified token claims, `None` without one.
+    `hint` and `forensic` are the detectors' words about the windows that the server chose, `None` when nothing was
+    heard; `state` and `notes` then say why. `notes` also say what was missing of a recording that was heard in part.
+    `claimed` is what a verified token claims, `None` without one, and `own` what it is compared with.
     """
 
     state: FindingState
     hint: Hint | None = None
     forensic: Hint | None = None
     evidence: Evidence = field(default_factory=Evidence)
-    exact: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Reason, ...] = ()
-    claim: Mapping[str, Any] | None = None
+    claimed: Claimed | None = None
+    own: Own | None = None
 
 
-def hear(
-    recording: Recording,
-    blobs: Blobs,
-    *,
-    max_seconds: float,
-    forensic: Model,
-    claim: Mapping[str, Any] | None = None,
-) -> Heard:
-    """Listen to the whole recording once, block by block, with the browser's detector and with `forensic`.
+def plan_of(claimed: Claimed | None, *, max_seconds: float, seed: str | None, **more: bool) -> Plan:
+    """Return what has to be listened to: the server's own windows, and what the claim is about besides."""
+    return Plan(max_seconds, seed, joined(claimed.segments if claimed else ()), **more)
 
-    Raises `MediaError` when not a single sample came, `StorageError` when the samples cannot be kept.
+
+def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claimed | None = None) -> Heard:
+    """Listen to the recording once, block by block, with the browser's detector and with `forensic`.
+
+    What the detectors hear, and so the decision, is the plan's own; a claim only makes the browser's detector listen
+    to further places, for the check `claim` alone. Raises `MediaError` when not a single sample came, `StorageError`
+    when the samples cannot be kept.
     """
     with blobs.new_file() as path:
-        streams = [
-            Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds, model=model)
-            for model in (None, forensic)
-        ]
+        own = in_frames(recording.plan.own(recording.facts.total_s), recording.sample_rate)
+        streams = [Stream(recording.sample_rate, model=model, windows=own) for model in (None, forensic)]
+        again = _again(recording, claimed)
         pieces: list[tuple[float, float]] = []
         with PcmFile(path, recording.sample_rate) as pcm:
             for start, samples in recording.blocks():
-                for stream in streams:
+                for stream in (*streams, *([again] if again else [])):
                     stream.push(samples, start=start)
-                pcm.write(admit(samples, recording.sample_rate).samples)
-                _extend(pieces, start / recording.sample_rate, (start + samples.size) / recording.sample_rate)
+                for first, last in inside(start, start + samples.size, own):
+                    kept = admit(samples[first - start : last - start], recording.sample_rate).samples
+                    pcm.write(kept)
+                    _extend(pieces, first / recording.sample_rate, last / recording.sample_rate)
         hint, stronger = (_finish(stream, recording) for stream in streams)
         pcm_sha256 = blobs.put_hashed(path)
     evidence = Evidence(
@@ -72,19 +79,49 @@ def hear(
         container=recording.container,
         pieces=tuple(pieces),
     )
-    return Heard(_state(recording), hint, stronger, evidence, recording.exact, recording.notes, claim)
+    compared = _own(recording, claimed, hint if again is None else _finish(again, recording))
+    return Heard(_state(recording), hint, stronger, evidence, recording.notes, claimed, compared)
 
 
-def hear_claimed(recording: Recording, *, max_seconds: float, claim: Mapping[str, Any]) -> Heard:
-    """Listen as `hear` does, with the browser's detector alone, and keep nothing: enough for the check `claim`.
+def hear_claimed(recording: Recording, claimed: Claimed) -> Heard:
+    """Listen with the browser's detector to what a claim is about and keep nothing: enough for the check `claim`.
 
     Raises `MediaError` when not a single sample came.
     """
-    stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds)
+    stream = _again(recording, claimed) or Stream(
+        recording.sample_rate,
+        windows=in_frames(recording.plan.own(recording.facts.total_s), recording.sample_rate),
+    )
     for start, samples in recording.blocks():
         stream.push(samples, start=start)
-    hint = _finish(stream, recording)
-    return Heard(_state(recording), hint, exact=recording.exact, notes=recording.notes, claim=claim)
+    own = _own(recording, claimed, _finish(stream, recording))
+    return Heard(_state(recording), notes=recording.notes, claimed=claimed, own=own)
+
+
+def _again(recording: Recording, claimed: Claimed | None) -> Stream | None:
+    """Return what hears the claim's segments again, each cut as in the browser; `None` where there is no need."""
+    if claimed is None or not claimed.segments:
+        return None
+    return Stream(recording.sample_rate, windows=in_frames(claimed.segments, recording.sample_rate))
+
+
+def _own(recording: Recording, claimed: Claimed | None, hint: Hint) -> Own | None:
+    """Return what the claim is compared with."""
+    if claimed is None:
+        return None
+    facts = recording.facts
+    stated_hz = facts.exact.get("rate", 0)
+    is_damaged = any(note.code in DOUBTS for note in recording.notes) and facts.read_by != "wav"
+    return Own(
+        hint=hint,
+        exact=recording.exact,
+        size_bytes=recording.size_bytes,
+        reader=facts.read_by,
+        rate_hz=stated_hz,
+        total_s=recording.found_s,
+        picked=claimed.picked,
+        is_doubtful=is_damaged or stated_hz != recording.sample_rate,
+    )
 
 
 def finding_of(check: str, hint: Hint | None, heard: Heard, **details: Any) -> Finding:

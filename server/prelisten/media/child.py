@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 import av
 
 from prelisten.media.limits import MAX_LENGTH_S, DecodeLimits
+from prelisten.media.plan import Plan, in_frames
+from prelisten.media.plan import joined as joined_stretches
 from prelisten.media.protocol import END, FAILURE, HEADER, pack_block, pack_json
 from prelisten.media.readers import Reader, UnreadableError, joined, open_reader
 from prelisten.media.sandbox import (
@@ -23,8 +25,8 @@ from prelisten.media.sandbox import (
     isolate,
     limit_resources,
 )
+from wasm_detector.browser import reader_of
 from wasm_detector.container import Container, identify
-from wasm_detector.streaming import plan_windows
 
 HEAD_BYTES = 1 << 20
 RECORDING = 0  # standard input
@@ -36,6 +38,7 @@ def main(arguments: list[str]) -> int:
     """Give up rights, decode, and say how it went."""
     request = json.loads(arguments[1])
     limits = DecodeLimits(**request["limits"])
+    plan = Plan.from_dict(request["plan"])
     die_with_parent(request["parent"])
     import_everything([av], ["ascii", "latin-1", "utf-8"])
     limit_resources(limits)
@@ -44,7 +47,7 @@ def main(arguments: list[str]) -> int:
     isolation = close_behind(isolation)
     out = sys.stdout.buffer
     try:
-        decode(RECORDING, limits, isolation, out)
+        decode(RECORDING, limits, isolation, out, plan)
     except UnreadableError as error:
         out.write(pack_json(FAILURE, {"code": error.code}))
     except MemoryError:
@@ -55,20 +58,27 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def decode(descriptor: int, limits: DecodeLimits, isolation: dict[str, bool], out: BinaryIO) -> None:
+def decode(
+    descriptor: int,
+    limits: DecodeLimits,
+    isolation: dict[str, bool],
+    out: BinaryIO,
+    plan: Plan | None = None,
+) -> None:
     """Write header, blocks and end. Raises `UnreadableError` with a code of `failures`."""
     size = os.fstat(descriptor).st_size
     if size == 0:
         raise UnreadableError("empty")
     container = identify(os.pread(descriptor, HEAD_BYTES, 0), size)
     reader = open_reader(descriptor, container, lambda rate, channels: check_shape(rate, channels, limits))
-    windows = frame_windows(reader, limits)
+    plan = plan or Plan(limits.max_seconds)
+    windows = in_frames(plan.wanted(length_s(reader)), reader.sample_rate)
     if sum(end - start for start, end in windows) > limits.max_output_samples:
         raise UnreadableError("too_long")
     out.write(pack_json(HEADER, {**describe(container, reader), "isolation": isolation}))
     for start, samples in joined(reader.blocks(windows), int(reader.sample_rate * BLOCK_S)):
         out.write(pack_block(start, samples.tobytes()))
-    out.write(pack_json(END, ending(reader)))
+    out.write(pack_json(END, ending(reader, plan)))
 
 
 def check_shape(sample_rate: float, channels: int, limits: DecodeLimits) -> None:
@@ -77,19 +87,6 @@ def check_shape(sample_rate: float, channels: int, limits: DecodeLimits) -> None
         raise UnreadableError("rate_out_of_range")
     if not 1 <= channels <= limits.max_channels:
         raise UnreadableError("too_many_channels")
-
-
-def frame_windows(reader: Reader, limits: DecodeLimits) -> list[tuple[int, int]]:
-    """Return the detector's plan in frames.
-
-    A recording that is heard whole is read to its real end, up to the most that is heard: its header may lie.
-    """
-    rate, total_s = reader.sample_rate, length_s(reader)
-    if total_s is None or total_s <= limits.max_seconds:
-        return [(0, round(limits.max_seconds * rate))]
-    return [
-        (round(start * rate), round(end * rate)) for start, end in plan_windows(total_s, limits.max_seconds)
-    ]
 
 
 def length_s(reader: Reader) -> float | None:
@@ -115,17 +112,20 @@ def describe(container: Container, reader: Reader) -> dict[str, Any]:
         "tags": [tag[:100] for tag in container.tags[:16]],
         "has_c2pa": container.has_c2pa,
         "other_tracks": reader.other_tracks,
+        "exact": container.facts,
+        "read_by": reader_of(container),
     }
 
 
-def ending(reader: Reader) -> dict[str, Any]:
-    """Return what is known only after decoding."""
+def ending(reader: Reader, plan: Plan) -> dict[str, Any]:
+    """Return what is known only after decoding. The sums are over what a claim is about, where the plan says so."""
+    besides = in_frames(joined_stretches(plan.besides), reader.sample_rate)
     return {
         "end_frame": reader.end_frame,
         "is_longer": reader.is_longer,
         "damaged": reader.damaged,
         "cancelled": reader.cancelled,
-        "exact": reader.exact,
+        "exact": reader.sums(besides) if besides else reader.exact,
     }
 
 

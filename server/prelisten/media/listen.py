@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
@@ -29,6 +29,7 @@ from prelisten.config import Config
 from prelisten.errors import Cancelled, MediaError, StorageError
 from prelisten.media.failures import media_error
 from prelisten.media.limits import MAX_LENGTH_S, DecodeLimits
+from prelisten.media.plan import Plan
 from prelisten.media.protocol import (
     BLOCK,
     END,
@@ -68,7 +69,10 @@ Said = TypeVar("Said", bound=_Said)
 
 
 class Facts(_Said):
-    """What the child says before it decodes. `claimed_s` is what the header says, `total_s` what is there."""
+    """What the child says before it decodes. `claimed_s` is what the header says, `total_s` what is there.
+
+    `exact` are the container's facts as a claim has them, `read_by` who reads the samples of such a file in a browser.
+    """
 
     format: ShortText
     codec: ShortText
@@ -80,6 +84,8 @@ class Facts(_Said):
     tags: list[ShortText] = Field(max_length=16)
     has_c2pa: bool
     other_tracks: int = Field(0, ge=0)
+    exact: Annotated[dict[ShortText, int], Field(max_length=8)] = {}
+    read_by: ShortText = "none"
     isolation: dict[ShortText, bool]
 
 
@@ -97,11 +103,14 @@ class Ending(_Said):
 class Recording:
     """A recording that is being listened to. Read `blocks` once, to the end; then the other words are final.
 
-    `cut_short` is the code of the limit that ended the decoding early, with some of the recording heard.
+    `plan` says what is listened to. `cut_short` is the code of the limit that ended the decoding early, with some of
+    the recording heard.
     """
 
     facts: Facts
     _child: _Child
+    plan: Plan = field(default_factory=Plan)
+    size_bytes: int = 0
     ending: Ending | None = None
     cut_short: str | None = None
     n_samples: int = 0
@@ -137,12 +146,19 @@ class Recording:
     @property
     def container(self) -> dict[str, Any]:
         """What the file says about itself: hearsay, as plain data."""
-        return self.facts.model_dump()
+        return self.facts.model_dump(exclude={"exact", "read_by"})
+
+    @property
+    def found_s(self) -> float | None:
+        """Length in seconds of what can be played: where the end was met, else as far as it is known."""
+        if self.ending and self.ending.end_frame is not None:
+            return self.ending.end_frame / self.sample_rate
+        return self.facts.total_s
 
     @property
     def exact(self) -> dict[str, int]:
-        """Integer sums over the PCM, where this code read the PCM itself; else empty."""
-        return self.ending.exact if self.ending else {}
+        """What a claim's `exact` group must be: the container's facts, and the sums of what was read of plain PCM."""
+        return {**self.facts.exact, **(self.ending.exact if self.ending else {})}
 
     def blocks(self) -> Iterator[tuple[int, Mono]]:
         """Yield (first frame, mono float32 samples at the recording's own rate), in order.
@@ -217,10 +233,13 @@ def listen(
     path: Path,
     config: Config | None = None,
     *,
+    plan: Plan | None = None,
     cancelled: threading.Event | None = None,
     within_s: float | None = None,
 ) -> Iterator[Recording]:
     """Open a recording for listening; its decoder ends with the `with` block.
+
+    `plan` says what is listened to; without one a long recording is heard in the detector's own windows.
 
     The decoder's own clock counts only how long it is waited for. `within_s` bounds the listener's time too: what
     was heard by then is kept, and the rest is cut short.
@@ -229,14 +248,16 @@ def listen(
     file itself cannot be opened, `Cancelled` when the event is set meanwhile.
     """
     limits = DecodeLimits.from_config(config) if config else DecodeLimits()
+    plan = plan or Plan(limits.max_seconds)
     ends_at = None if within_s is None else time.monotonic() + within_s
     try:
         with _plain_file(path) as file:
-            child = _Child(file, limits, cancelled or threading.Event())
+            size_bytes = os.fstat(file.fileno()).st_size
+            child = _Child(file, limits, plan, cancelled or threading.Event())
     except OSError as error:
         raise StorageError(f"The recording cannot be opened, or no decoder be started ({error}).") from error
     try:
-        yield Recording(_header(child), child, ends_at=ends_at)
+        yield Recording(_header(child), child, plan, size_bytes, ends_at=ends_at)
     finally:
         child.kill()
 
@@ -275,13 +296,13 @@ def _code_of(payload: bytes) -> str:
 class _Child:
     """The process, its two pipes and its clock. Only waiting for the child counts as decoding time."""
 
-    def __init__(self, file: IO[bytes], limits: DecodeLimits, cancelled: threading.Event) -> None:
+    def __init__(self, file: IO[bytes], limits: DecodeLimits, plan: Plan, cancelled: threading.Event) -> None:
         self.limits = limits
         self._cancelled = cancelled
         self._left_s = limits.timeout_s
         self._stderr = bytearray()
         self._buffer = bytearray()
-        request = json.dumps({"limits": limits.to_dict(), "parent": os.getpid()})
+        request = json.dumps({"limits": limits.to_dict(), "plan": plan.to_dict(), "parent": os.getpid()})
         self._process = subprocess.Popen(
             [sys.executable, *CHILD, request],
             stdin=file,

@@ -4,104 +4,161 @@ from __future__ import annotations
 
 import base64
 import copy
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from prelisten.checks import compare as tolerances
-from prelisten.checks.compare import compare
+from prelisten.checks.compare import Own, compare
 from prelisten.records import Recomputed
+from wasm_detector.hint import Band, Coverage, Hint, Reason, Segment, Signal, claim_of
+from wasm_detector.signals import KINDS
 
-FAR = 1.0  # log-odds to the nearest edge of a band
+NAMES = list(KINDS)[:6]
+CODES = [KINDS[name].code for name in NAMES]
+WEIGHTS = (0.9, 0.6, 0.5, 0.35, 0.05, -0.8)  # Four reasons, one just below the line, one that speaks against.
+HINT = Hint(
+    spoof_score=0.8,
+    band=Band.ELEVATED,
+    reasons=(*(Reason(code) for code in CODES[:4]), Reason("SILENCE")),
+    segments=(Segment(0, 4, 0.28), Segment(4, 8, 0.32), Segment(8, 12, None)),
+    coverage=Coverage(12.0, 12.0, 6.0),
+    signals=tuple(Signal(name, 0.0, "", weight) for name, weight in zip(NAMES, WEIGHTS, strict=True)),
+    bias=0.0,
+    detector="wd-test",
+    band_margin=1.0,  # log-odds to the nearest edge of a band
+)
+FACTS = {"format": 1, "rate": 16_000, "channels": 1, "duration_ms": 12_000}
+OWN = Own(HINT, FACTS | {"n_frames": 192_000, "total": 17, "energy": 23}, 384_044, "wav", 16_000.0, 12.0)
+NEAR = replace(OWN, exact=FACTS, reader="page")
+AT_EDGE = replace(NEAR, hint=replace(HINT, band_margin=tolerances.BAND_HYSTERESIS / 2))
 
 
 def seg(*scores: int) -> str:
     return base64.urlsafe_b64encode(bytes(scores)).decode().rstrip("=")
 
 
-OWN = {
-    "band": "clear",
-    "q": 300,
-    "reasons": [],
-    "cov": {"analysed_ms": 8000, "total_ms": 8000},
-    "exact": {"n_frames": 128_000, "total": 17, "energy": 23},
-    "near": {"seg": seg(70, 80), "stat": [10, -20, 0]},
-}
-
-
-def changed(group: str, value: object, *, of: dict = OWN) -> dict:
-    """Return a copy with one field changed, `cov.analysed_ms` style."""
-    claim = copy.deepcopy(of)
-    *path, last = group.split(".")
-    inner = claim
-    for name in path:
-        inner = inner[name]
-    inner[last] = value
+def claim_for(own: Own, **changes: Any) -> dict[str, Any]:
+    """Return an honest claim with some fields changed, `cov__total_ms=3` style."""
+    claim = copy.deepcopy(claim_of(own.hint, own.exact)) | {
+        "file": {"size": own.size_bytes, "type": "audio/wav", "sha256": "0" * 64},
+        "env": {"decoder": own.reader, "rate": own.rate_hz},
+        "t": {},
+    }
+    for name, value in changes.items():
+        *path, last = name.split("__")
+        inner = claim
+        for step in path:
+            inner = inner[step]
+        inner[last] = value
     return claim
+
+
+def word(own: Own, **changes: Any) -> tuple[Recomputed, tuple[str, ...]]:
+    return compare(claim_for(own, **changes), own)
 
 
 def test_equal_claim_with_exact_sums_matches() -> None:
     """The same samples, the same numbers: nothing can be nearer."""
-    assert compare(OWN, OWN, band_margin=FAR) == (Recomputed.MATCH, ())
+    assert word(OWN) == (Recomputed.MATCH, ())
 
 
 def test_equal_claim_without_exact_sums_is_only_near() -> None:
     """Where the browser did not read the PCM itself, equality of rounded numbers proves less."""
-    near = changed("exact", {})
-    assert compare(near, near, band_margin=FAR) == (Recomputed.WITHIN_TOLERANCE, ())
+    assert word(NEAR) == (Recomputed.WITHIN_TOLERANCE, ())
 
 
 @pytest.mark.parametrize(
-    ("group", "value"),
+    "changes",
     [
-        ("q", 300 + tolerances.Q_TOLERANCE),
-        ("near.seg", seg(70 - tolerances.SEGMENT_TOLERANCE, 80)),
-        ("near.seg", seg(70, 255)),
-        ("near.seg", seg(70)),
-        ("near.stat", [10, -20, tolerances.STATISTIC_TOLERANCE]),
-        ("cov.analysed_ms", 8000 + tolerances.COVERAGE_TOLERANCE_MS),
-        ("cov.total_ms", None),
+        {"q": 800 + tolerances.Q_TOLERANCE},
+        {"near__seg": seg(70 - tolerances.SEGMENT_TOLERANCE, 80, 255)},
+        {"near__seg": seg(70, 80, 90)},
+        {"near__seg": seg(70, 80, 90), "reasons": CODES[:4]},
+        {"near__stat": [90, 60, 50, 35 - tolerances.STATISTIC_TOLERANCE, 5, -80]},
+        {"cov__total_ms": 12_000 + tolerances.COVERAGE_TOLERANCE_MS},
+        {"reasons": [*CODES[:3], "SILENCE"]},
+        {"reasons": [*CODES[:3], CODES[4], "SILENCE"]},
+        {"reasons": [CODES[1], CODES[0], *CODES[2:4], "SILENCE"]},
     ],
 )
-def test_rounding_is_within_tolerance(group: str, value: object) -> None:
+def test_rounding_is_within_tolerance(changes: dict[str, Any]) -> None:
     """Two decoders differ by a little; that is no lie."""
-    assert compare(changed(group, value), OWN, band_margin=FAR)[0] is Recomputed.WITHIN_TOLERANCE
+    assert word(NEAR, **changes) == (Recomputed.WITHIN_TOLERANCE, ())
 
 
 @pytest.mark.parametrize(
-    ("group", "value", "name"),
+    ("changes", "name"),
     [
-        ("exact.n_frames", 128_001, "exact"),
-        ("exact.total", 18, "exact"),
-        ("exact", {}, "exact"),
-        ("exact", {"n_frames": 128_000}, "exact"),
-        ("band", "high", "band"),
-        ("q", 301 + tolerances.Q_TOLERANCE, "q"),
-        ("q", None, "q"),
-        ("near.seg", seg(71 + tolerances.SEGMENT_TOLERANCE, 80), "segments"),
-        ("near.seg", seg(255, 255), "segments"),
-        ("near.seg", "", "segments"),
-        ("near.seg", seg(70, 80, 70, 80), "segments"),
-        ("near.seg", "A", "segments"),
-        ("near.stat", [11 + tolerances.STATISTIC_TOLERANCE, -20, 0], "statistics"),
-        ("near.stat", [10, -20], "statistics"),
-        ("near.stat", [], "statistics"),
-        ("cov.analysed_ms", 9000, "coverage"),
+        ({"exact__n_frames": 192_001}, "exact"),
+        ({"exact__total": 18}, "exact"),
+        ({"exact__energy": 24}, "exact"),
+        ({"exact__format": 2}, "exact"),
+        ({"exact__rate": 48_000}, "exact"),
+        ({"exact__channels": 2}, "exact"),
+        ({"exact__duration_ms": 12_001}, "exact"),
+        ({"exact": {}}, "exact"),
+        ({"exact": FACTS}, "exact"),
+        ({"exact": OWN.exact | {"more": 1}}, "exact"),
+        ({"file__size": 384_045}, "exact"),
+        ({"env__decoder": "page"}, "environment"),
+        ({"env__rate": 48_000.0}, "environment"),
+        ({"band": "high"}, "band"),
+        ({"q": 801 + tolerances.Q_TOLERANCE}, "q"),
+        ({"q": None}, "q"),
+        ({"near__seg": seg(71 + tolerances.SEGMENT_TOLERANCE, 80, 255)}, "segments"),
+        ({"near__seg": seg(255, 255, 255)}, "segments"),
+        ({"near__seg": ""}, "segments"),
+        ({"near__seg": seg(70, 80)}, "segments"),
+        ({"near__seg": "A"}, "segments"),
+        ({"near__stat": [90, 60, 50, 34 - tolerances.STATISTIC_TOLERANCE, 5, -80]}, "statistics"),
+        ({"near__stat": [90, 60, 50, 35, 5]}, "statistics"),
+        ({"near__stat": []}, "statistics"),
+        ({"cov__total_ms": 12_001 + tolerances.COVERAGE_TOLERANCE_MS}, "coverage"),
+        ({"reasons": []}, "reasons"),
+        ({"reasons": ["SILENCE"]}, "reasons"),
+        ({"reasons": CODES[:4]}, "reasons"),
+        ({"reasons": [*CODES[1:4], "SILENCE"]}, "reasons"),
+        ({"reasons": [*CODES[:4], "SILENCE", "CLIPPED"]}, "reasons"),
+        ({"reasons": [*CODES[:3], CODES[5], "SILENCE"]}, "reasons"),
+        ({"reasons": [*CODES[:5], "SILENCE"]}, "reasons"),
+        ({"reasons": [*CODES[:4], CODES[0], "SILENCE"]}, "reasons"),
+        ({"reasons": ["SILENCE", *CODES[:4]]}, "reasons"),
+        ({"reasons": [*CODES[:4], "SILENCE", "NEVER_HEARD_OF"]}, "reasons"),
     ],
 )
-def test_lie_is_a_mismatch_that_names_its_group(group: str, value: object, name: str) -> None:
+def test_lie_is_a_mismatch_that_names_its_group(changes: dict[str, Any], name: str) -> None:
     """Every group that a claim can lie in is looked at."""
-    assert compare(changed(group, value), OWN, band_margin=FAR) == (Recomputed.MISMATCH, (name,))
+    assert word(OWN, **changes) == (Recomputed.MISMATCH, (name,))
 
 
-def test_band_may_differ_at_its_edge() -> None:
-    """Rounding must not turn an honest claim into a lie."""
-    claim = changed("band", "elevated")
-    assert compare(claim, OWN, band_margin=tolerances.BAND_HYSTERESIS / 2)[0] is Recomputed.WITHIN_TOLERANCE
+@pytest.mark.parametrize("changes", [{"file__type": "text/html"}, {"t": {"load": 1}}, {"declared": True}])
+def test_what_is_never_used_changes_nothing(changes: dict[str, Any]) -> None:
+    """The browser's guess at a type, its clock, and a declaration that the form carries itself."""
+    assert word(OWN, **changes) == (Recomputed.MATCH, ())
 
 
-def test_claim_about_less_is_not_comparable() -> None:
-    """A page may ask for less to be heard; that gives no ground to call it a lie, and no advantage either."""
-    assert compare(changed("cov.analysed_ms", 4000), OWN, band_margin=FAR) == (
-        Recomputed.NOT_RUN,
-        ("coverage",),
-    )
+def test_band_may_differ_at_its_edge_and_with_it_the_reasons() -> None:
+    """Rounding must not turn an honest claim into a lie; below the edge no signal is named."""
+    assert word(AT_EDGE, band="clear", reasons=["SILENCE"])[0] is Recomputed.WITHIN_TOLERANCE
+    assert word(AT_EDGE, band="clear") == (Recomputed.MISMATCH, ("reasons",))
+    assert word(AT_EDGE, band="elevated", reasons=["SILENCE"]) == (Recomputed.MISMATCH, ("reasons",))
+
+
+def test_damaged_file_gives_no_ground_unless_the_bytes_do() -> None:
+    """Where a decoder stumbled, another one may have stumbled elsewhere; what the bytes say is the same for all."""
+    doubtful = replace(NEAR, is_doubtful=True)
+    assert word(doubtful, q=100) == (Recomputed.NOT_RUN, ("q",))
+    assert word(doubtful, q=100, exact__rate=1) == (Recomputed.MISMATCH, ("exact", "q"))
+    assert word(doubtful) == (Recomputed.WITHIN_TOLERANCE, ())
+
+
+def test_picked_segments_are_compared_with_their_own_bytes_alone() -> None:
+    """Of a long claim some segments are heard again; what is about all of them together is not compared."""
+    long = claim_for(OWN, near__seg=seg(1, 70, 2, 80, 3, 255, 4), q=1, band="clear", exact=FACTS)
+    own = replace(OWN, picked=(1, 3, 5), exact=FACTS)
+    assert compare(long, own) == (Recomputed.WITHIN_TOLERANCE, ())
+    assert compare(long, replace(own, picked=(0, 3, 5))) == (Recomputed.MISMATCH, ("segments",))
+    assert compare(long, replace(own, picked=(1, 3, 7))) == (Recomputed.MISMATCH, ("segments",))
+    assert compare(long, replace(own, exact=FACTS | {"rate": 8_000})) == (Recomputed.MISMATCH, ("exact",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,17 @@ import pytest
 import soundfile
 
 from prelisten import catalogue
-from prelisten.checks import CHECKS, claim, forensic, hear, load_forensic_model, recompute
+from prelisten.checks import (
+    CHECKS,
+    Claimed,
+    claim,
+    forensic,
+    hear,
+    load_forensic_model,
+    plan_of,
+    read_claimed,
+    recompute,
+)
 from prelisten.checks.heard import Heard, not_heard
 from prelisten.checks.pcm import PcmFile
 from prelisten.config import load_config
@@ -20,13 +31,15 @@ from prelisten.media.listen import listen
 from prelisten.records import FindingState, Recomputed
 from prelisten.storage.blobs import Blobs
 from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
+from wasm_detector.browser import Analysis, probe
 from wasm_detector.container import identify
-from wasm_detector.hint import claim_of
 from wasm_detector.scoring import logit
 from wasm_detector.screening import screen
-from wasm_detector.wav import decode_frames
+from wasm_detector.streaming import plan_windows
 
 RATE = 16_000
+SEED = "0123456789abcdef" * 4
+LONG = np.concatenate([speech_like(15.0, seed=seed) for seed in range(4)])
 
 
 @pytest.fixture
@@ -34,20 +47,41 @@ def blobs(tmp_path: Path) -> Blobs:
     return Blobs(tmp_path / "blobs")
 
 
-def heard(content: bytes, blobs: Blobs, *, claim=None, max_seconds: float = 120) -> Heard:
+def heard(content: bytes, blobs: Blobs, *, claim=None, max_seconds: float = 120, seed: str = SEED) -> Heard:
     path = blobs.root.parent / "file"
     path.write_bytes(content)
-    with listen(path, load_config({}, max_seconds=max_seconds)) as recording:
-        return hear(recording, blobs, max_seconds=max_seconds, forensic=load_forensic_model(), claim=claim)
+    claimed = None if claim is None else read_claimed(claim, max_seconds=max_seconds, seed=seed)
+    plan = plan_of(claimed, max_seconds=max_seconds, seed=seed)
+    with listen(path, load_config({}, max_seconds=max_seconds), plan=plan) as recording:
+        return hear(recording, blobs, forensic=load_forensic_model(), claimed=claimed)
 
 
-def claim_for(content: bytes) -> dict:
-    """Return what an honest browser claims about a WAV."""
-    layout = identify(content, len(content)).wav
-    samples, sums = decode_frames(
-        content[layout.data_offset :][: layout.n_frames * layout.frame_bytes], layout
-    )
-    return claim_of(screen(samples, layout.sample_rate), sums.to_dict())
+def claim_for(content: bytes, max_seconds: float = 120) -> dict:
+    """Return what an honest browser claims: the worker's own code, on what this server decodes."""
+    probed = probe(content, len(content))
+    is_wav = probed["reader"] == "wav"
+    samples, rate = decoded(content)
+    analysis = Analysis(rate, samples.size / rate, max_seconds, probed if is_wav else None, probed["facts"])
+    size = probed["frame_bytes"] if is_wav else 0
+    for start, end in analysis.windows():
+        if is_wav:
+            analysis.push_wav(content[probed["data_offset"] :][start * size : end * size], start)
+        else:
+            analysis.push(samples[start:end], start)
+    return analysis.finish()["claim"] | {
+        "file": {"size": len(content), "type": "audio/any", "sha256": hashlib.sha256(content).hexdigest()},
+        "env": {"decoder": probed["reader"], "rate": float(probed["sample_rate"])},
+        "t": {},
+    }
+
+
+def decoded(content: bytes) -> tuple[np.ndarray, float]:
+    """Return all samples that this server's decoder gives, and their rate."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        with listen(Path(file.name), load_config({}, max_seconds=7_200)) as recording:
+            return np.concatenate([samples for _, samples in recording.blocks()]), recording.sample_rate
 
 
 def test_server_hears_what_the_detector_hears_of_the_whole(blobs: Blobs) -> None:
@@ -73,9 +107,14 @@ def test_evidence_is_named_by_its_hash(blobs: Blobs) -> None:
 
 def test_pieces_say_where_the_windows_lie(blobs: Blobs) -> None:
     """A reviewer's player has to find second 57 of the recording at second 5 of what was kept."""
-    evidence = heard(wav_bytes(speech_like(60.0)), blobs, max_seconds=8).evidence
-    assert evidence.pieces == ((0.0, 4.0), (56.0, 60.0))
-    assert (evidence.analysed_s, evidence.total_s) == (8.0, 60.0)
+    evidence = heard(wav_bytes(LONG), blobs, max_seconds=8).evidence
+    (start, end), (other_start, other_end) = evidence.pieces
+    assert start < 30 <= other_start
+    assert end - start == 4.0 <= other_end - other_start < 6.0
+    assert (evidence.analysed_s, evidence.total_s) == (end - start + other_end - other_start, 60.0)
+    kept, _ = soundfile.read(blobs.path(evidence.pcm_sha256), dtype="float32")
+    wanted = np.concatenate([LONG[int(first * RATE) : int(last * RATE)] for first, last in evidence.pieces])
+    np.testing.assert_allclose(kept, wanted, atol=1e-4)
 
 
 def test_kept_samples_are_finite(blobs: Blobs) -> None:
@@ -101,6 +140,51 @@ def test_honest_claim_about_a_wav_matches(blobs: Blobs) -> None:
     content = wav_bytes(speech_like(6.0))
     finding = claim.run(heard(content, blobs, claim=claim_for(content)))
     assert (finding.details["recomputed"], finding.reasons) == (Recomputed.MATCH, ())
+    assert finding.details["segments"] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("max_seconds", [8.0, 16.0, 30.0])
+def test_honest_claim_about_parts_of_a_long_recording_agrees(
+    kind: str, max_seconds: float, blobs: Blobs
+) -> None:
+    """Less, as much and more than the server hears: what both can hear is compared, at the browser's own places."""
+    content = FORMATS[kind](LONG, RATE)
+    finding = claim.run(heard(content, blobs, claim=claim_for(content, max_seconds), max_seconds=16))
+    n_segments = int(max_seconds // 4)
+    assert finding.details["differences"] == []
+    assert finding.details["segments"] == [min(n_segments, 4), n_segments]
+    is_exact = kind == "wav" and max_seconds <= 16
+    assert finding.details["recomputed"] == (Recomputed.MATCH if is_exact else Recomputed.WITHIN_TOLERANCE)
+
+
+def test_claim_about_less_than_the_server_hears_is_compared_with_that(blobs: Blobs) -> None:
+    """A page may ask for less; a lie about the little that it did hear is found all the same."""
+    content = wav_bytes(LONG)
+    honest = claim_for(content, 8.0)
+    assert claim.run(heard(content, blobs, claim=honest)).details["recomputed"] == Recomputed.MATCH
+    lie = claim.run(heard(content, blobs, claim=honest | {"q": 999 - (honest["q"] or 0)}))
+    assert lie.details["differences"] == ["q"]
+
+
+def test_claim_has_no_say_in_what_the_detectors_hear(blobs: Blobs) -> None:
+    """Whatever a claim says, findings and evidence are those of the same seed without one."""
+    content = wav_bytes(LONG)
+    without = heard(content, blobs, max_seconds=16)
+    for claimed in (claim_for(content, 8.0), claim_for(content, 60.0), claim_for(wav_bytes(LONG[::-1]), 16.0)):
+        with_it = heard(content, blobs, claim=claimed, max_seconds=16)
+        assert (with_it.evidence, with_it.hint, with_it.forensic) == (
+            without.evidence,
+            without.hint,
+            without.forensic,
+        )
+
+
+def test_server_listens_where_nobody_could_know(blobs: Blobs) -> None:
+    """Two seeds, two sets of windows; and not the browser's."""
+    content = wav_bytes(LONG)
+    one, two = (heard(content, blobs, max_seconds=16, seed=seed).evidence.pieces for seed in (SEED, SEED[::-1]))
+    assert len({one, two, plan_windows(60.0, 16.0)}) == 3
 
 
 def test_claim_about_another_recording_is_a_mismatch(blobs: Blobs) -> None:
@@ -117,7 +201,7 @@ def test_claim_about_another_recording_is_a_mismatch(blobs: Blobs) -> None:
 
 def test_half_heard_recording_gives_no_ground_to_call_a_claim_wrong(blobs: Blobs) -> None:
     """A limit of the server is not the browser's lie."""
-    result = Heard(FindingState.LIMIT, hint=screen(speech_like(4.0), RATE), claim={"q": 1})
+    result = Heard(FindingState.LIMIT, hint=screen(speech_like(4.0), RATE), claimed=Claimed({"q": 1}))
     assert claim.run(result).details["recomputed"] == Recomputed.NOT_RUN
 
 

@@ -92,7 +92,7 @@ def test_wav_has_exact_sums_and_others_have_none(tmp_path: Path) -> None:
     samples = speech_like(2.0)
     wav, other = (heard(write(tmp_path, FORMATS[kind](samples, RATE)))[1] for kind in ("wav", "mp3"))
     assert wav.exact["n_frames"] == samples.size
-    assert other.exact == {}
+    assert set(other.exact) <= {"format", "rate", "channels", "duration_ms"}
 
 
 def test_ten_hours_in_a_megabyte_cost_two_minutes_of_decoding(tmp_path: Path) -> None:

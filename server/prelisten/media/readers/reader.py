@@ -35,7 +35,7 @@ class Reader(Protocol):
     how many more sound tracks players could choose. After `blocks`: `end_frame` is where the recording ended
     when that was inside a window (else `None`), `is_longer` whether it goes on well beyond its stated length,
     `damaged` how many packets could not be decoded, `cancelled` how many frames the mean of the channels
-    silenced, `exact` the integer sums of the PCM where this code read the PCM itself.
+    silenced, `exact` the integer sums of what was read of the PCM, where this code read the PCM itself.
     """
 
     sample_rate: float
@@ -53,6 +53,9 @@ class Reader(Protocol):
     def blocks(self, windows: Windows) -> Iterator[Block]:
         """Yield (first frame, samples) inside the windows, in order."""
 
+    def sums(self, windows: Windows) -> dict[str, int]:
+        """Return `exact` for other windows than those that were read; empty where it is."""
+
 
 class Reading:
     """What every reader counts."""
@@ -64,6 +67,10 @@ class Reading:
         self.end_frame: int | None = None
         self.is_longer = False
         self.exact: dict[str, int] = {}
+
+    def sums(self, windows: Windows) -> dict[str, int]:
+        """Return nothing: only plain PCM has sums."""
+        return {}
 
     def mixed(self, by_channel: NDArray[Any]) -> Mono:
         """Return the mean of the channels, shape=(channels, n) -> (n,), and count what it silenced."""
