@@ -57,8 +57,8 @@ def is_test(text: object, challenge: Challenge) -> bool:
 
 
 def session_digest(session: str | None, keys: Keys) -> str | None:
-    """Return the keyed digest that stands for a host page's session, `None` for no session."""
-    return None if session is None else keys.digest("session", session)
+    """Return the keyed digest that stands for a host page's session; `None` for none, as an empty text is."""
+    return keys.digest("session", session) if session else None
 
 
 def issue_challenge(
@@ -112,7 +112,9 @@ def seal(
     """
     challenge = _read_challenge(challenge_text, keys)
     if is_test(challenge_text, challenge) and not with_tests:
-        raise EnvelopeError("unknown_key", "The challenge comes from a test mode, which this server does not run.")
+        raise EnvelopeError(
+            "unknown_key", "The challenge comes from a test mode, which this server does not run."
+        )
     if now >= challenge.exp:
         raise _refusal("challenge_expired", "The challenge has expired: ask for a new one and seal again.")
     if challenge.org != origin:

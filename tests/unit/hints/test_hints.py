@@ -186,6 +186,13 @@ def test_session_is_bound_but_not_readable():
     assert "login-4711" not in json.dumps(unpack(token, salt=HINT_SALT, keys=OURS))
 
 
+def test_empty_session_is_none():
+    """A page may render `session=""` for who is not signed in; forms cannot tell an empty field from none."""
+    assert check(a_token(session=""), session=None).token is TokenState.OK
+    assert check(a_token(session=None), session="").token is TokenState.OK
+    assert check(a_token(session="somebody"), session="").token is TokenState.WRONG_SESSION
+
+
 @pytest.mark.parametrize("letter", string.ascii_letters + string.digits + "-_=")
 def test_signature_has_one_spelling(letter):
     """The unused bits of the signature's last letter cannot be used to make a second token of one."""
