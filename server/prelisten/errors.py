@@ -107,6 +107,7 @@ class StorageError(PrelistenError):
 
     code = "storage_unavailable"
     http_status = 503
+    retry_after_s = 15
 
 
 class DiskFullError(StorageError):

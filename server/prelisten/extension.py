@@ -27,6 +27,7 @@ from prelisten.routes.answers import ReasonText, answer, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
 from prelisten.routes.client import client_address, page_origin
 from prelisten.routes.intake import FormFields, Intake
+from prelisten.routes.rates import Rates, counter_address, counter_options
 from prelisten.supervisor import WorkerSet
 from prelisten.wiring import wire
 
@@ -93,6 +94,7 @@ class Prelisten:
             receiving=self.config.max_receiving,
             receiving_per_client=self.config.max_receiving_per_client,
             waiting=self.config.max_waiting,
+            listening=self.config.max_verifying,
         )
         self.api_keys = ApiKeys(
             self.services.storage,
@@ -100,7 +102,9 @@ class Prelisten:
             env=self.config.env,
             uploads_per_day=self.config.api_uploads_per_day,
         )
-        self.admission = Admission(self.config, self.services.engine, self.pressure, self.api_keys)
+        redis_url, keys = self.config.redis_url, self.services.keys
+        rates = Rates(redis_url, digest=lambda client: keys.digest("rate", client))
+        self.admission = Admission(self.config, self.services.engine, self.pressure, self.api_keys, rates)
         app.extensions["prelisten"] = self
         self.totals = Totals(self.services.meter, self.services.storage)
         self._upkeep: tuple[int, threading.Thread] | None = None
@@ -108,9 +112,11 @@ class Prelisten:
         blueprint = make_blueprint()
         request_log.install(blueprint, self.services)
         limiter = Limiter(
-            lambda: client_address(request),
-            storage_uri="memory://",
-            key_prefix="prelisten",
+            lambda: keys.digest("rate", client_address(request)),
+            storage_uri=counter_address(redis_url),
+            storage_options=counter_options(redis_url),
+            in_memory_fallback_enabled=bool(redis_url),
+            key_prefix="prelisten:rate",
             headers_enabled=True,
         )
         app.register_blueprint(blueprint)

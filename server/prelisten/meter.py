@@ -48,6 +48,8 @@ DECLARED: dict[str, Counted | Timed] = {
         "Requests, by the view that answered and the class of its status.", ("view", "status")
     ),
     "request_seconds": Timed("From a request's head to its answer, by view.", ("view",)),
+    "verifications": Counted("Tokens that back ends asked about, by whether they were ok.", ("success",)),
+    "verifications_repeated": Counted("Answers to such questions that were given before: retries, replays."),
     "decisions": Counted("Decisions, by what is to happen.", ("action",)),
     "findings": Counted("Words of checks, by how they ended.", ("check", "state")),
     "recomputed": Counted("Claims of browsers, by what listening again said.", ("recomputed",)),

@@ -24,15 +24,18 @@ class Pressure:
     """The places of one process. Safe for threads.
 
     `receiving`: bodies at once, `receiving_per_client`: of those from one client; `waiting`: senders at once that
-    are kept until their decision is there.
+    are kept until their decision is there; `listening`: recordings that are heard in this very process.
     """
 
-    def __init__(self, *, receiving: int, receiving_per_client: int, waiting: int) -> None:
+    def __init__(
+        self, *, receiving: int, receiving_per_client: int, waiting: int, listening: int = 1
+    ) -> None:
         self._receiving = receiving
         self._per_client = receiving_per_client
         self._waiting = waiting
         self._clients: Counter[str] = Counter()
         self._waiters = 0
+        self._ears = threading.BoundedSemaphore(listening)
         self._changed = threading.Condition()
         self._waiting_for_place = 0
 
@@ -65,6 +68,16 @@ class Pressure:
             if is_allowed:
                 with self._changed:
                     self._waiters -= 1
+
+    @contextmanager
+    def listening(self, wait_s: float) -> Iterator[None]:
+        """Hold a place for hearing one recording. Raises `OverloadedError` when none is free within `wait_s`."""
+        if not self._ears.acquire(timeout=wait_s):
+            raise OverloadedError(retry_after_s())
+        try:
+            yield
+        finally:
+            self._ears.release()
 
     @property
     def in_use(self) -> dict[str, int]:

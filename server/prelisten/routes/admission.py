@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from flask import Request
-from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from prelisten.access import ApiKey, ApiKeys
 from prelisten.config import Config
 from prelisten.engine.interface import Engine
-from prelisten.errors import OverloadedError, PrelistenError, RateLimitedError
+from prelisten.errors import OverloadedError, PrelistenError
 from prelisten.pressure import Pressure, retry_after_s
 from prelisten.routes.client import client_address, leave_unread
+from prelisten.routes.rates import Rates
 from prelisten.storage.space import Space
 
 # The depth of the queue is counted in the database; under load many ask in the same moment.
 DEPTH_KEPT_S = 0.25
 
 
-class Rates:
-    """How often each client, or each API key, may do something. In memory, for this process."""
-
-    def __init__(self) -> None:
-        self._strategy = MovingWindowRateLimiter(MemoryStorage())
-
-    def hit(self, rate: str, *names: str) -> None:
-        """Count one request. Raises `RateLimitedError` with when the next one has a chance."""
-        for item in parse_many(rate):
-            if not self._strategy.hit(item, *names):
-                raise RateLimitedError(self._wait_s(item, names))
-
-    def _wait_s(self, item: RateLimitItem, names: tuple[str, ...]) -> int:
-        return max(1, math.ceil(self._strategy.get_window_stats(item, *names).reset_time - time.time()))
-
-
 class Admission:
     """The gate in front of an upload's body."""
 
-    def __init__(self, config: Config, engine: Engine, pressure: Pressure, api_keys: ApiKeys) -> None:
+    def __init__(
+        self, config: Config, engine: Engine, pressure: Pressure, api_keys: ApiKeys, rates: Rates
+    ) -> None:
         self._config = config
         self._engine = engine
         self._pressure = pressure
         self._api_keys = api_keys
         self._space = Space(config)
-        self.rates = Rates()
+        self.rates = rates
         self._depth, self._counted_at = 0, float("-inf")
 
     @contextmanager
@@ -68,7 +51,7 @@ class Admission:
         with ExitStack() as held:
             try:
                 depth = self.queue_depth()
-                self._check_rate(client, depth, is_key=api_key is not None)  # 1
+                self._check_rate(client, depth, api_key)  # 1
                 if depth >= self._config.max_queue:  # 2
                     raise OverloadedError(retry_after_s())
                 self._space.require(request.content_length or 0)
@@ -78,6 +61,20 @@ class Admission:
             except PrelistenError:
                 leave_unread(request)
                 raise
+            yield
+
+    def hit_key(self, api_key: ApiKey) -> None:
+        """Count one request of an API key. Raises `RateLimitedError`."""
+        self.rates.hit(self._config.api_rate_limit, "api", f"key:{api_key.id}")
+
+    @contextmanager
+    def share(self, api_key: ApiKey) -> Iterator[None]:
+        """Count one upload of a key that came with the body itself; its quota is given back when this one fails.
+
+        Raises `RateLimitedError` or `QuotaError`.
+        """
+        self.hit_key(api_key)
+        with self._upload_of(api_key):
             yield
 
     @contextmanager
@@ -96,9 +93,9 @@ class Admission:
             self._depth, self._counted_at = self._engine.queue_depth(), now
         return self._depth
 
-    def _check_rate(self, client: str, depth: int, *, is_key: bool) -> None:
-        if is_key:
-            self.rates.hit(self._config.api_rate_limit, "api", client)
+    def _check_rate(self, client: str, depth: int, api_key: ApiKey | None) -> None:
+        if api_key is not None:
+            self.hit_key(api_key)
             return
         self.rates.hit(self._config.upload_rate_limit, "upload", client)
         if depth * 2 > self._config.max_queue:

@@ -5,28 +5,37 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from flask import Blueprint, Response, current_app, g, jsonify, request, url_for
+from flask import Blueprint, Response, current_app, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from prelisten.access import ApiKey, ForbiddenError, Scope, UnauthorizedError
 from prelisten.assets import bundled_detector
 from prelisten.errors import BadRequestError, PrelistenError
 from prelisten.hints import issue_challenge, seal
-from prelisten.hints.envelope import StrictJson
+from prelisten.hints.seal import FIXED_OUTCOMES
 from prelisten.pipeline import Services
 from prelisten.routes.answers import answer, progress_of, record, require_there
 from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
 from prelisten.routes.events import events
+from prelisten.routes.exchange import action_of, fresh, json_body, session_of
 from prelisten.routes.metrics import metrics
 from prelisten.routes.openapi import openapi
 from prelisten.routes.request_log import refused
 from prelisten.routes.static import register_static
+from prelisten.routes.verify import verify
 
 PREFIX = "/prelisten/v1"
-MAX_JSON_BYTES = 8_192
-MAX_SESSION_CHARACTERS = 500
 NAME = "prelisten_api"
 UPLOAD_ACTION = "upload"
+# A page may ask again without asking first whether it may, for so long.
+PREFLIGHT_S = 600
+
+
+class NoTestModeError(PrelistenError):
+    """A fixed outcome was asked for where no tests are run."""
+
+    code = "test_mode_off"
+    http_status = 403
 
 
 def services() -> Services:
@@ -40,6 +49,7 @@ def make_blueprint() -> Blueprint:
     blueprint = Blueprint(NAME, __name__, url_prefix=PREFIX)
     blueprint.post("/challenge")(challenge)
     blueprint.post("/seal")(seal_claim)
+    blueprint.post("/verify")(verify)
     blueprint.post("/uploads")(upload)
     blueprint.get("/uploads/<submission_id>")(status)
     blueprint.get("/uploads/<submission_id>/events")(events)
@@ -54,38 +64,50 @@ def make_blueprint() -> Blueprint:
 
 
 def challenge() -> Response:
-    """Sign a fresh challenge for a page. Nothing about any file is asked or told."""
-    body, wired = _body({"action", "session"}), services()
-    session = body.get("session")
-    if session is not None and not (isinstance(session, str) and is_session(session)):
-        raise BadRequestError(f"`session` is a text of at most {MAX_SESSION_CHARACTERS} characters.")
+    """Sign a fresh challenge for a page. Nothing about any file is asked or told.
+
+    Where tests are run the answer says so, and the challenge may carry a fixed outcome. It lists every detector
+    that is accepted, so that a page left open across a deployment can seal what its own one said.
+    """
+    body, wired = json_body({"action", "session", "test"}), services()
+    config = wired.config
     detector_id, sha256 = bundled_detector()
     text, issued = issue_challenge(
-        action=body.get("action", ""),
+        action=action_of(body.get("action")),
         origin=_allowed_origin(),
-        session=session,
-        detectors={(detector_id, sha256)},
+        session=session_of(body.get("session")),
+        detectors=set(wired.detectors),
         keys=wired.keys,
         now=int(time.time()),
-        ttl_s=wired.config.challenge_ttl_s,
+        ttl_s=config.challenge_ttl_s,
+        test=_fixed_outcome(body),
     )
-    return _fresh(
+    return fresh(
         challenge=text,
         cid=issued.cid,
         expires_at=issued.exp,
         detector={"id": detector_id, "sha256": sha256},
-        ui={"show": wired.config.show, "max_seconds": wired.config.max_seconds},
+        ui={"show": config.show, "max_seconds": config.max_seconds},
+        **({} if config.env == "production" else {"test": True}),
     )
 
 
-def is_session(text: str) -> bool:
-    """Tell whether a session's text is short enough, and no half of a character (as JSON may smuggle in)."""
-    return len(text) <= MAX_SESSION_CHARACTERS and not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _fixed_outcome(body: dict[str, Any]) -> Any:
+    """Return the outcome that a challenge is to have, `None` for a real one."""
+    if "test" not in body:
+        return None
+    if services().config.env == "production":
+        raise NoTestModeError(
+            "Fixed outcomes are for tests: set PRELISTEN_ENV to `test` or `development`, or leave `test` out."
+        )
+    if body["test"] not in FIXED_OUTCOMES:
+        raise BadRequestError(f"`test` is one of {', '.join(FIXED_OUTCOMES)}.")
+    return body["test"]
 
 
 def seal_claim() -> Response:
     """Bind a claim to its challenge. The token says that we sealed it, never that it is true."""
-    body, wired = _body({"challenge", "claim"}), services()
+    body, wired = json_body({"challenge", "claim"}), services()
     token, sealed = seal(
         body.get("challenge"),
         body.get("claim"),
@@ -93,8 +115,9 @@ def seal_claim() -> Response:
         keys=wired.keys,
         now=int(time.time()),
         ttl_s=wired.config.token_ttl_s,
+        with_tests=wired.config.env != "production",
     )
-    return _fresh(token=token, expires_at=sealed.exp)
+    return fresh(token=token, expires_at=sealed.exp)
 
 
 def upload() -> tuple[Response, int]:
@@ -106,7 +129,7 @@ def upload() -> tuple[Response, int]:
     if api_key is None:
         _allowed_origin()
     screening = current_app.extensions["prelisten"].screen("file", action=UPLOAD_ACTION, api_key=api_key)
-    response = _fresh(**screening.to_dict())
+    response = fresh(**screening.to_dict())
     response.headers["Location"] = screening.status_url
     return response, 202 if screening.record is None else 201
 
@@ -127,7 +150,7 @@ def status(submission_id: str) -> Response:
     body = answer(submission.id, decision, status_url, progress)
     if api_key is not None:
         body |= record(submission, decision, findings)
-    return _fresh(**body)
+    return fresh(**body)
 
 
 def health() -> tuple[Response, int]:
@@ -136,7 +159,7 @@ def health() -> tuple[Response, int]:
     alive = wired.engine.has_live_worker()
     problems = [] if alive else ["No screening process lives: start one with `prelisten worker`."]
     waiting = wired.engine.queue_depth()
-    return _fresh(status="ok" if alive else "degraded", waiting=waiting, problems=problems), 200
+    return fresh(status="ok" if alive else "degraded", waiting=waiting, problems=problems), 200
 
 
 def _caller(scope: Scope) -> ApiKey | None:
@@ -165,26 +188,6 @@ def _caller(scope: Scope) -> ApiKey | None:
     return api_key
 
 
-def _fresh(**body: Any) -> Response:
-    response = jsonify(body)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _body(allowed: set[str]) -> dict[str, Any]:
-    request.max_content_length = MAX_JSON_BYTES
-    if request.content_length is None:  # Of an unstated length: it could come for as long as it likes.
-        raise BadRequestError("The body must be one JSON object, with its length stated.")
-    try:
-        body = StrictJson.loads(request.get_data())
-    except (ValueError, RecursionError, OSError) as error:
-        raise BadRequestError("The body must be one JSON object, without repeated keys.") from error
-    if not isinstance(body, dict) or not set(body) <= allowed:
-        raise BadRequestError(f"The body must be one JSON object with no other keys than {sorted(allowed)}.")
-    return body
-
-
 def _allowed_origin() -> str:
     origin = page_origin(request)
     if not is_own_origin(request) and origin not in services().config.origins:
@@ -199,16 +202,20 @@ def _allowed_origin() -> str:
 def _cross_origin(response: Response) -> Response:
     origin = request.headers.get("Origin")
     response.headers.add("Vary", "Origin")
-    if origin and origin in services().config.origins:
+    # A verification carries an API key, which no page may hold.
+    is_for_pages = request.endpoint != f"{NAME}.verify"
+    if is_for_pages and origin and origin in services().config.origins:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
         response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+        response.headers["Access-Control-Expose-Headers"] = "Retry-After, X-Request-ID"
+        response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
     return response
 
 
 def _error(error: PrelistenError) -> tuple[Response, int]:
     refused(error.code)
-    response = _fresh(error={"code": error.code, "message": str(error)})
+    response = fresh(error={"code": error.code, "message": str(error)})
     if error.http_status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="prelisten"'
     if error.retry_after_s is not None:
@@ -220,6 +227,6 @@ def http_error(error: HTTPException) -> tuple[Response, int]:
     """Answer a program: the status and its headers (Allow, Retry-After) as they are, the body as JSON."""
     code = "rate_limited" if error.code == 429 else (error.name or "error").lower().replace(" ", "_")
     refused(code)
-    response = _fresh(error={"code": code, "message": error.description or error.name})
+    response = fresh(error={"code": code, "message": error.description or error.name})
     response.headers.extend([pair for pair in error.get_headers() if pair[0] != "Content-Type"])
     return response, error.code or 500

@@ -13,6 +13,7 @@ from flask import Response, jsonify, request, url_for
 
 from prelisten.access import Scope
 from prelisten.hints.claim import Claim
+from prelisten.hints.seal import FIXED_OUTCOMES
 from prelisten.records import Action, Context, FindingState, Recomputed, TokenState
 
 Json = dict[str, Any]
@@ -22,6 +23,7 @@ DIGEST: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 TIME: Json = {"type": "string", "format": "date-time"}
 EPOCH: Json = {"type": "integer", "description": "Seconds since 1970, UTC."}
 ACTION: Json = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$"}
+SESSION: Json = {"type": ["string", "null"], "maxLength": 500}
 KEY: list[Json] = [{"apiKey": []}]
 NO_KEY: list[Json] = [{}]
 
@@ -50,6 +52,7 @@ def description() -> Json:
         "paths": {
             "/challenge": {"post": _challenge()},
             "/seal": {"post": _seal()},
+            "/verify": {"post": _verify()},
             "/uploads": {"post": _upload()},
             "/uploads/{id}": {"get": _status()},
             "/uploads/{id}/events": {"get": _events()},
@@ -83,8 +86,12 @@ def _challenge() -> Json:
         | _refusals(400, 403, 413, 429),
         body=_json_body(
             _object(
-                {"action": ACTION, "session": {"type": ["string", "null"], "maxLength": 500}},
-                optional=["session"],
+                {
+                    "action": ACTION,
+                    "session": SESSION,
+                    "test": {**_words(*FIXED_OUTCOMES), "description": "A fixed outcome; not in production."},
+                },
+                optional=["session", "test"],
             )
         ),
     )
@@ -96,6 +103,44 @@ def _seal() -> Json:
         "Bind a claim of the browser's detector to its challenge; a sealed claim is not a true one.",
         {"200": _json("Token", "Send it with the file.")} | _refusals(400, 403, 413, 429),
         body=_json_body(_object({"challenge": TEXT, "claim": {"$ref": f"{REFERENCE}Claim"}})),
+    )
+
+
+def _verify() -> Json:
+    asked = {
+        "secret": {
+            "type": "string",
+            "description": "An API key with the scope `verify`, unless in the header.",
+        },
+        "response": {
+            "description": "The token that the form came with, whatever it is; none is `HINT_ABSENT`."
+        },
+        "action": ACTION,
+        "session": SESSION,
+        "idempotency_key": {
+            "type": ["string", "null"],
+            "maxLength": 200,
+            "description": "The same key and the same recording get the same answer; without one the same session.",
+        },
+    }
+    optional = ["secret", "response", "session", "idempotency_key"]
+    recording = {"type": "string", "contentMediaType": "application/octet-stream", "minLength": 1}
+    in_form = {name: schema if name == "action" else TEXT for name, schema in asked.items()}
+    form = _object({**in_form, "file": {**recording, "description": "The recording."}}, optional=optional)
+    body = {
+        "required": True,
+        "content": {
+            "application/json": {"schema": _object({**asked, "sha256": DIGEST}, optional=optional)},
+            "multipart/form-data": {"schema": form},
+        },
+    }
+    return _operation(
+        "verify",
+        "Ask what a hint's token is worth, for a back end that keeps the recording itself; spends the token.",
+        {"200": _json("Verification", "`success`: the token is `ok`; never that what it claims is true.")}
+        | _refusals(400, 401, 403, 408, 413, 429, 503, 507),
+        body=body,
+        security=[*NO_KEY, *KEY],
     )
 
 
@@ -306,9 +351,15 @@ def _schemas() -> Json:
                 "ui": _object(
                     {"show": _words("band", "score", "nothing"), "max_seconds": {"type": "number"}}
                 ),
-            }
+                "test": {
+                    "const": True,
+                    "description": "Fixed outcomes are given here: this is no production.",
+                },
+            },
+            optional=["test"],
         ),
         "Token": _object({"token": TEXT, "expires_at": EPOCH}),
+        "Verification": _verification(),
         "Submission": _submission(reason, progress),
         "Finding": _object(
             {
@@ -337,6 +388,27 @@ def _schemas() -> Json:
             {"error": _object({"code": {"type": "string", "pattern": "^[a-z_]+$"}, "message": TEXT})}
         ),
     }
+
+
+def _verification() -> Json:
+    codes = {"type": "array", "items": {"type": "string", "pattern": "^HINT_[A-Z_]+$"}}
+    return _object(
+        {
+            "success": {
+                "type": "boolean",
+                "description": "The token is `ok`, and was not used otherwise before.",
+            },
+            "error-codes": {**codes, "description": "Why not; empty with `success`."},
+            "codes": {**codes, "description": "Everything that there is to say, `HINT_MISMATCH` too."},
+            "challenge_ts": {**_nullable(TIME), "description": "When the page asked for its challenge."},
+            "hostname": {"type": ["string", "null"], "description": "The host of that page's origin."},
+            "action": _nullable(ACTION),
+            "claim": _nullable({"$ref": f"{REFERENCE}Claim"}),
+            "recomputed": _words(*Recomputed),
+            "floor": _words("accept", "label", "hold"),
+            "repeated": {"type": "boolean", "description": "The stored answer again; no second acceptance."},
+        }
+    )
 
 
 def _submission(reason: Json, progress: Json) -> Json:
