@@ -61,7 +61,7 @@ export const Code = /** @type {const} */ ({
  * @typedef {{phase: Phase, fraction: number, seconds?: number, total?: number|null, loaded?: number}} Progress
  * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
  *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
- *   frame_bytes: number|null, predicted_pcm_bytes: number|null}} Probe
+ *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>}} Probe
  * @typedef {{result: Result, claim: Record<string, unknown>, sha256: string, decoder: string, rate: number,
  *   detector: Detector, times: Record<string, number>}} Outcome
  */

@@ -200,7 +200,7 @@ async function screen(id, file, maxSeconds) {
     clock.lap("read");
     const source = decoded ? pageSource(await decoded, job, id) : wavSource(file, probe);
     clock.lap("decode");
-    const finished = await analyse(detector, source, maxSeconds, job, id);
+    const finished = await analyse(detector, source, probe.facts, maxSeconds, job, id);
     clock.lap("analyse");
     const outcome = {
       ...finished,
@@ -345,14 +345,15 @@ function wavSource(file, probe) {
 /**
  * @param {any} detector
  * @param {Source & {layout?: Probe}} source
+ * @param {Record<string, number>} facts what the container says, for the claim
  * @param {number} maxSeconds
  * @param {Job} job
  * @param {number} id
  */
-async function analyse(detector, source, maxSeconds, job, id) {
+async function analyse(detector, source, facts, maxSeconds, job, id) {
   const { sampleRate, frames, layout } = source;
   const total = frames === null ? undefined : frames / sampleRate;
-  const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout);
+  const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts);
   try {
     const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
     const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);
