@@ -42,6 +42,8 @@ from prelisten.engine.interface import Engine, Lease, LeaseLost
 from prelisten.errors import MediaError, NotFoundError, StorageError
 from prelisten.hints import verify
 from prelisten.hints.seal import session_digest
+from prelisten.hints.store import SingleUse, SqlSingleUse, is_verification
+from prelisten.hints.verify import TEST, unable_check
 from prelisten.hints.verify import hint_check as hint_check_of
 from prelisten.keys import Keys
 from prelisten.logs import logger
@@ -50,8 +52,6 @@ from prelisten.meter import Meter
 from prelisten.policy import Policy
 from prelisten.records import (
     Action,
-from prelisten.hints.store import SingleUse, SqlSingleUse, is_verification
-from prelisten.hints.verify import TEST, unable_check
     Context,
     Decision,
     Finding,
@@ -80,6 +80,9 @@ NOT_SCREENED = Finding(FORENSIC, VERSION, FindingState.ERROR)
 class Services:
     """What the main path works with; `app.wire` makes it. `detectors` holds the accepted (id, sha256).
 
+    `own_detector` is the one whose claims can be compared with what is heard here; `None`: every one's.
+
+    `single_use` remembers spent tokens; `None`: the database does, in the transaction that stores the upload.
     `shadow` is a policy that is being tried: its decisions are stored, and nothing acts on them.
     """
 
@@ -88,13 +91,12 @@ class Services:
     blobs: Blobs
     engine: Engine
     policy: Policy
-    `own_detector` is the one whose claims can be compared with what is heard here; `None`: every one's.
-
-    `single_use` remembers spent tokens; `None`: the database does, in the transaction that stores the upload.
     keys: Keys
     detectors: Collection[tuple[str, str]]
     shadow: Policy | None = None
     meter: Meter = field(default_factory=Meter)
+    single_use: SingleUse | None = None
+    own_detector: tuple[str, str] | None = None
 
 
 def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
@@ -104,8 +106,6 @@ def receive(upload: Upload, services: Services) -> tuple[Submission, bool]:
        their own, reserve it there.
     2. In one transaction: find what the same sending was stored as; else spend the token, store the submission,
        queue its job, move the file to the blobs and write it down in the audit log.
-    single_use: SingleUse | None = None
-    own_detector: tuple[str, str] | None = None
 
     Returns the submission, and whether it was stored before (a double click, a retry). The quarantined file is
     gone afterwards, whatever happens. Raises `StorageError`; then nothing was stored and nothing was spent.
@@ -271,6 +271,7 @@ def _submission(upload: Upload, services: Services) -> Submission:
         keys=services.keys,
         detectors=services.detectors,
         now=int(now.timestamp()),
+        with_tests=services.config.env != "production",
     )
     return Submission(
         id=secrets.token_hex(16),
@@ -418,7 +419,7 @@ def _begin(submission_id: str, services: Services, lease: Lease) -> Submission:
 def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
     """Decode and listen; a recording that cannot be heard is a result too."""
     path = services.blobs.path(submission.sha256)
-    claim, max_seconds = _verified_claim(submission.hint_check), services.config.max_seconds
+    claim, max_seconds = verified_claim(submission.hint_check, services), services.config.max_seconds
     # A token that is not good can be sent again and again: its id must not bring the same windows again.
     cid = submission.hint_check.cid if submission.hint_check.token is TokenState.OK else None
     seed = _seed(cid or submission.id, submission.sha256, services)
@@ -503,8 +504,17 @@ def _told(submission: Submission, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _verified_claim(check: HintCheck) -> Mapping[str, Any] | None:
-    return check.claim if check.token is TokenState.OK else None
+def verified_claim(check: HintCheck, services: Services) -> Mapping[str, Any] | None:
+    """Return the claim that listening again can be compared with, or `None`.
+
+    It is a good token's, no fixed outcome of the test mode, and of the detector that runs here: one of an earlier
+    bundle says other numbers, and is no liar.
+    """
+    claim, own = check.claim, services.own_detector
+    if check.token is not TokenState.OK or claim is None or TEST in check.codes:
+        return None
+    is_own = own is None or (claim["det"]["id"], claim["det"]["sha256"]) == own
+    return claim if is_own else None
 
 
 def _with_recomputation(check: HintCheck, findings: tuple[Finding, ...]) -> HintCheck:
