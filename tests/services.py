@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from prelisten.config import load_config
 from prelisten.engine.embedded import EmbeddedEngine
 from prelisten.engine.interface import Lease
+from prelisten.hints import issue_challenge, seal
+from prelisten.hints.store import SingleUse
 from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services, receive, screen_submission
 from prelisten.policy import load_policy
@@ -18,13 +21,21 @@ from prelisten.records import Context, Decision, Submission, Upload
 from prelisten.storage.blobs import Blobs
 from prelisten.storage.sql import open_storage
 
+ORIGIN = "https://form.example"
 DETECTOR = ("wd-test", "d" * 64)
 
 
-def make_services(data: Path, *, lease_s: float = 30.0, **settings: Any) -> Services:
-    """Return services on a real SQLite database and a real folder of blobs."""
+def make_services(
+    data: Path,
+    *,
+    lease_s: float = 30.0,
+    database_url: str | None = None,
+    single_use: SingleUse | None = None,
+    **settings: Any,
+) -> Services:
+    """Return services on a real database (SQLite's, unless another one is named) and a real folder of blobs."""
     config = load_config({}, data=data, **settings)
-    storage = open_storage(config.database_url)
+    storage = open_storage(database_url or config.database_url)
     return Services(
         config=config,
         storage=storage,
@@ -33,7 +44,37 @@ def make_services(data: Path, *, lease_s: float = 30.0, **settings: Any) -> Serv
         policy=load_policy(config.policy),
         keys=ensure_keys(config),
         detectors=frozenset({DETECTOR}),
+        single_use=single_use,
     )
+
+
+def sealed_token(services: Services, content: bytes, *, session: str | None = None, **claimed: Any) -> str:
+    """Return a good token about a file, whatever it claims (`band`, `q`, ...), for `quarantined`'s action."""
+    now = int(time.time())
+    text, challenge = issue_challenge(
+        action="voice-upload",
+        origin=ORIGIN,
+        session=session,
+        detectors={DETECTOR},
+        keys=services.keys,
+        now=now,
+        ttl_s=900,
+    )
+    claim = {
+        "v": 1,
+        "cid": challenge.cid,
+        "file": {"size": len(content), "type": "", "sha256": hashlib.sha256(content).hexdigest()},
+        "det": {"id": DETECTOR[0], "sha256": DETECTOR[1]},
+        "band": "clear",
+        "q": 120,
+        "reasons": [],
+        "cov": {"analysed_ms": 4000, "total_ms": 4000},
+        "exact": {},
+        "near": {"seg": "", "stat": []},
+        "env": {"decoder": "page", "rate": 16000},
+        "t": {},
+    }
+    return seal(text, claim | claimed, origin=ORIGIN, keys=services.keys, now=now, ttl_s=3600)[0]
 
 
 def quarantined(services: Services, content: bytes, **fields: Any) -> Upload:
