@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prelisten import __version__
 from prelisten.config import Config, load_config
-from prelisten.errors import ConfigError, PrelistenError
+from prelisten.errors import PrelistenError
 from wasm_detector.errors import DetectorError
 
 Run = Callable[[argparse.Namespace], int]
@@ -57,28 +57,6 @@ def _worker(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _keys_new(arguments: argparse.Namespace) -> int:
-    from prelisten.keys import Key, Keys, key_file, write_keys
-
-    config = _config(arguments)
-    path = key_file(config)
-    if path.exists():
-        raise ConfigError(f"{path} is there already and was left as it is. Its keys verify what they signed.")
-    write_keys(path, Keys((Key.generate(is_test=config.env != "production"),)), replace=False)
-    print(
-        f"Wrote {path} (readable by you alone). Keep it: without it no sealed hint and no session can be verified."
-    )
-    return 0
-
-
-def _keys_list(arguments: argparse.Namespace) -> int:
-    from prelisten.keys import load_keys
-
-    for place, key in enumerate(load_keys(_config(arguments)).ring):
-        print(f"{key.id}  {'signs and verifies' if place == 0 else 'verifies'}")
-    return 0
-
-
 def _review_link(arguments: argparse.Namespace) -> int:
     from prelisten.keys import load_keys
     from prelisten.review.sign_in import new_link_code
@@ -109,15 +87,12 @@ def _add_server(
 def _add_keys(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
-    from prelisten.commands import api_keys
+    from prelisten.commands import api_keys, signing_keys
 
     keys = commands.add_parser(
-        "keys", help="make and list the signing keys and the API keys of back ends"
+        "keys", help="make, rotate and list the signing keys, and the API keys of back ends"
     ).add_subparsers(required=True)
-    new = keys.add_parser("new", parents=[data], help="make the key file")
-    new.set_defaults(run=_keys_new)
-    listed = keys.add_parser("list", parents=[data], help="list the keys' ids, never the keys")
-    listed.set_defaults(run=_keys_list)
+    signing_keys.add_commands(keys, data)
     api_keys.add_commands(keys, data)
 
 

@@ -1,25 +1,39 @@
-"""The signing keys: a small key ring with ids. The newest signs, every one still verifies; no key has a default."""
+"""The signing keys: a small key ring with ids. The newest signs, every one still verifies; no key has a default.
+
+Beside the ring stands the digest key. What is stored under its digests (sessions, API keys, sendings, entries of the
+audit log) must be found again for ever, so it never changes: at the first rotation the oldest key takes that part for
+good, and keeps it when the ring has dropped it.
+"""
 
 from __future__ import annotations
 
 import base64
-import binascii
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from prelisten.config import Config
 from prelisten.errors import ConfigError
+from prelisten.logs import logger
+
+log = logger(__name__)
 
 SECRET_BYTES = 32
 FILE_NAME = "keys.json"
 # Made outside production; what they sign is worth nothing there.
 TEST_PREFIX = "test-"
+# How often a running server looks whether the key file has changed; a key that it does not know makes it look at once.
+LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,7 @@ class Key:
     """One secret (at least 32 random bytes) and its public id (8 hex digits, `test-` before those of a test key)."""
 
     id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     created_at: int
 
     @classmethod
@@ -42,11 +56,12 @@ class Key:
         return self.id.startswith(TEST_PREFIX)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Keys:
-    """A key ring, newest first. Never empty."""
+    """A key ring, newest first. Never empty. `digest_key` is `None` until the first rotation: then the oldest is."""
 
     ring: tuple[Key, ...]
+    digest_key: Key | None = None
 
     @property
     def signing(self) -> Key:
@@ -60,45 +75,115 @@ class Keys:
     def digest(self, purpose: str, text: str) -> str:
         """Return HMAC-SHA256 of `text` under a key for `purpose`, in hex.
 
-        The oldest key is used, so that a rotation changes no digest that is already stored.
+        The digest key is used, so that a rotation changes no digest that is already stored.
         """
         return hmac.new(self.derive(purpose), text.encode(), hashlib.sha256).hexdigest()
 
     def derive(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose (HMAC as the key derivation; one purpose never equals another)."""
-        return hmac.new(self.ring[-1].secret, b"prelisten." + purpose.encode(), hashlib.sha256).digest()
+        key = self.digest_key or self.ring[-1]
+        return hmac.new(key.secret, b"prelisten." + purpose.encode(), hashlib.sha256).digest()
+
+    def rotated(self, new: Key, *, replaced_until: int | None = None) -> Keys:
+        """Return the ring with `new` as the key that signs, without those replaced at that time or before.
+
+        A key was replaced when the next newer one was made; `replaced_until` is in seconds since 1970, `None` drops
+        nothing. The digest key stays the same.
+        """
+        ring = (new, *self.ring)
+        kept = tuple(
+            key
+            for newer, key in pairwise(ring)
+            if replaced_until is None or newer.created_at > replaced_until
+        )
+        return Keys((new, *kept), self.digest_key or self.ring[-1])
 
     def to_json(self) -> str:
         """Return the key file's text."""
-        ring = [
-            {"id": key.id, "secret": base64.b64encode(key.secret).decode(), "created_at": key.created_at}
-            for key in self.ring
-        ]
-        return json.dumps({"version": 1, "keys": ring}, indent=2) + "\n"
+        text: dict[str, object] = {"version": 1, "keys": [_to_entry(key) for key in self.ring]}
+        if self.digest_key is not None:
+            text |= {"version": 2, "digest": _to_entry(self.digest_key)}
+        return json.dumps(text, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Keys:
         """Read a key file's text. Raises `ConfigError` that names `source` and says what is wrong."""
         try:
-            ring = tuple(
-                Key(
-                    str(entry["id"]),
-                    base64.b64decode(entry["secret"], validate=True),
-                    int(entry["created_at"]),
-                )
-                for entry in json.loads(text)["keys"]
-            )
-        except (ValueError, TypeError, KeyError, binascii.Error) as error:
+            told = json.loads(text)
+            ring = tuple(map(_from_entry, told["keys"]))
+            digest_key = _from_entry(told["digest"]) if "digest" in told else None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ConfigError(
-                f"{source} is no key file ({error!r}). `prelisten keys new` makes one."
+                f"{source} is no key file ({type(error).__name__}). `prelisten keys new` makes one."
             ) from error
-        if not ring or any(len(key.secret) < SECRET_BYTES for key in ring):
+        every = ring if digest_key is None else (*ring, digest_key)
+        if not ring or any(len(key.secret) < SECRET_BYTES for key in every):
             raise ConfigError(
                 f"{source} holds no key of at least {SECRET_BYTES} bytes: `prelisten keys new`."
             )
         if len({key.id for key in ring}) != len(ring):
             raise ConfigError(f"{source} holds two keys of one id; every id must be there once.")
-        return cls(ring)
+        return Keys(ring, digest_key)
+
+
+def _to_entry(key: Key) -> dict[str, str | int]:
+    return {"id": key.id, "secret": base64.b64encode(key.secret).decode(), "created_at": key.created_at}
+
+
+def _from_entry(entry: Any) -> Key:
+    secret = base64.b64decode(entry["secret"], validate=True)
+    return Key(str(entry["id"]), secret, int(entry["created_at"]))
+
+
+class WatchedKeys(Keys):
+    """The keys of the data folder, read again whenever their file has changed: a rotation needs no restart.
+
+    A file that is gone or unfit by now changes nothing, and is told to the log.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._looked_at = time.monotonic()
+        self._stamp = _stamp(key_file(config))
+        self._now = load_keys(config)
+
+    @property
+    def ring(self) -> tuple[Key, ...]:
+        """Return the ring as the file has it."""
+        return self._fresh().ring
+
+    @property
+    def digest_key(self) -> Key | None:
+        """Return the digest key as the file has it."""
+        return self._fresh().digest_key
+
+    def find(self, key_id: str) -> Key | None:
+        """Return the key of that id; an unknown one may be a second old, made by another process."""
+        found = self._fresh().find(key_id)
+        return found if found is not None else self._fresh(at_once=True).find(key_id)
+
+    def _fresh(self, *, at_once: bool = False) -> Keys:
+        now = time.monotonic()
+        if at_once or now - self._looked_at >= LOOK_EVERY_S:
+            self._looked_at = now
+            stamp = _stamp(key_file(self._config))
+            if stamp is not None and stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    self._now = load_keys(self._config)
+                    log.info("keys changed", signing=self._now.signing.id, verifying=len(self._now.ring))
+                except (ConfigError, OSError, UnicodeDecodeError) as error:
+                    log.error("the key file cannot be used; the keys stay as they were", problem=str(error))
+        return self._now
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells one content of the file from the next; writing it anew makes a new inode."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def key_file(config: Config) -> Path:
@@ -119,6 +204,43 @@ def load_keys(config: Config) -> Keys:
             "new` in a data folder of its own, or set PRELISTEN_ENV to `test` or `development`."
         )
     return keys
+
+
+def watch_keys(config: Config) -> Keys:
+    """Read the keys like `load_keys`; those of a file are read again when it changes. For what runs for long."""
+    return load_keys(config) if config.keys else WatchedKeys(config)
+
+
+def rotate_keys(config: Config, *, drop_after_s: float | None = None) -> tuple[Keys, Keys]:
+    """Make a new key that signs from now on; return the keys before and after. Earlier ones go on verifying.
+
+    With `drop_after_s`, those that were replaced that many seconds ago or earlier are dropped: what they signed
+    (hints, heads of the audit log) is then unknown. Raises `ConfigError` when there are no keys, or none in a file.
+    """
+    if config.keys:
+        raise ConfigError(
+            "The keys come from PRELISTEN_KEYS, which no command can change. Write its text to a `keys.json` in a "
+            "folder of its own, rotate there (`--data`, with the variable unset), and set the variable to the new text."
+        )
+    with _one_at_a_time(key_file(config)):
+        before = load_keys(config)
+        new = Key.generate(is_test=config.env != "production")
+        after = before.rotated(
+            new, replaced_until=None if drop_after_s is None else int(new.created_at - drop_after_s)
+        )
+        write_keys(key_file(config), after, replace=True)
+    return before, after
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock beside the key file: of two rotations at once each keeps the other's key."""
+    if not path.is_file():
+        yield  # Reading it says what is missing.
+        return
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _read_keys(config: Config) -> Keys:

@@ -10,7 +10,7 @@ from prelisten.detectors import AcceptedDetectors
 from prelisten.engine.embedded import EmbeddedEngine
 from prelisten.errors import ConfigError
 from prelisten.hints.store import SingleUse
-from prelisten.keys import load_keys
+from prelisten.keys import watch_keys
 from prelisten.pipeline import Services
 from prelisten.policy import load_policy
 from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
@@ -20,7 +20,7 @@ from prelisten.storage.sql import open_storage
 
 def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
-    keys = load_keys(config)
+    keys = watch_keys(config)
     policy = load_policy(config.policy)
     load_forensic_model()  # Without it every screening would end as an error, hours later.
     shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
