@@ -15,7 +15,7 @@ from prelisten.records import Action, HintCheck, TokenState
 UNABLE = "HINT_UNABLE"
 TEST = "HINT_TEST"
 # What the fixed outcomes of the test mode mean: a claim's band with its `q`, or a state of the token.
-_FIXED_Q = {"clear": 100, "elevated": 600, "high": 950, "inconclusive": None}
+_FIXED_Q = {"clear": 50, "elevated": 600, "high": 950, "inconclusive": None}
 _FIXED_STATES = {"expired": TokenState.EXPIRED}  # After every other one the form comes without a token.
 # What looks like tampering orders machine work at once; what happens to honest people does not.
 _RAISES_FLOOR = {TokenState.BAD_SIGNATURE, TokenState.WRONG_FILE, TokenState.DUPLICATE}

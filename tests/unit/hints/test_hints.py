@@ -122,7 +122,7 @@ def test_fixed_outcome_is_signed_into_challenge_and_token(outcome):
 @pytest.mark.parametrize(
     ("outcome", "state", "q"),
     [
-        ("clear", TokenState.OK, 100),
+        ("clear", TokenState.OK, 50),
         ("elevated", TokenState.OK, 600),
         ("high", TokenState.OK, 950),
         ("inconclusive", TokenState.OK, None),
