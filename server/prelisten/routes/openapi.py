@@ -125,7 +125,8 @@ def _verify() -> Json:
     }
     optional = ["secret", "response", "session", "idempotency_key"]
     recording = {"type": "string", "contentMediaType": "application/octet-stream", "minLength": 1}
-    in_form = {name: schema if name == "action" else TEXT for name, schema in asked.items()}
+    in_form: Json = {"secret": TEXT, "response": TEXT, "action": ACTION}
+    in_form |= {"session": {**TEXT, "maxLength": 500}, "idempotency_key": {**TEXT, "maxLength": 200}}
     form = _object({**in_form, "file": {**recording, "description": "The recording."}}, optional=optional)
     body = {
         "required": True,
@@ -161,6 +162,7 @@ def _upload() -> Json:
             "type": "string",
             "description": "The same key and the same file are one submission, however often they are sent.",
         },
+        # Without a key these are not read, whatever they are; with one they must be fit.
         "action": {**TEXT, "description": "With an API key: which form the recording came from."},
         "context": {
             **TEXT,
