@@ -48,7 +48,7 @@ def environ(server: Server) -> dict[str, str]:
     """What a back end is told: where the API is, and a key."""
     make = [PRELISTEN, "keys", "api", "new", "shop", "--scope", "verify", "--data", server.data]
     key = subprocess.run(make, capture_output=True, text=True, check=True).stdout.strip()
-    return {"PATH": os.environ["PATH"], "PRELISTEN_URL": f"{server.url}{API}", "PRELISTEN_KEY": key}
+    return {"PATH": os.environ["PATH"], "VERIFY_URL": f"{server.url}{API}", "VERIFY_KEY": key}
 
 
 def post(server: Server, name: str, body: dict) -> dict:
@@ -146,7 +146,7 @@ def test_claim_that_says_success_is_not_believed(server, environ, tmp_path, name
 def test_own_mistakes_are_named(server, environ, recording, name):
     """A wrong key, an action that is none, no arguments: no answer, and what to do."""
     token = token_for(server)
-    for changes, action in (({"PRELISTEN_KEY": "prelisten_live_x"}, ACTION), ({}, "no such action")):
+    for changes, action in (({"VERIFY_KEY": "prelisten_live_x"}, ACTION), ({}, "no such action")):
         done = run(name, environ | changes, recording, token, action)
         assert done.returncode == 2
         assert "bad_api_key" in done.stderr or "`action`" in done.stderr
@@ -160,7 +160,7 @@ def test_node_finds_nobody_to_ask(environ, recording):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/prelisten/v1"
-        done = run("node", environ | {"PRELISTEN_URL": url}, recording, "x")
+        done = run("node", environ | {"VERIFY_URL": url}, recording, "x")
     assert (done.returncode, done.stdout.strip()) == (2, "null")
 
 

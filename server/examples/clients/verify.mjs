@@ -4,7 +4,7 @@
 // As a command:  node verify.mjs FILE TOKEN [ACTION [SESSION]]     exit status: 0 verified, 1 not, 2 no answer
 // As a server:   node verify.mjs --serve [PORT]                    takes the form's POST at /submit
 //
-// PRELISTEN_URL is where the API is, for example https://voice.example/prelisten/v1, and PRELISTEN_KEY an API key with
+// VERIFY_URL is where the API is, for example https://voice.example/prelisten/v1, and VERIFY_KEY an API key with
 // the scope `verify`. The key stays on this side: no page ever sees it.
 //
 // `success` says that the token is good: fresh, intact, unused, and about this very file. It never says that what the
@@ -149,9 +149,9 @@ export function receiver({ url, secret, action, sessionOf = () => undefined }) {
 }
 
 async function main([first, ...rest]) {
-  const { PRELISTEN_URL: url, PRELISTEN_KEY: secret } = process.env;
+  const { VERIFY_URL: url, VERIFY_KEY: secret } = process.env;
   if (!url || !secret || !first) {
-    console.error("PRELISTEN_URL=... PRELISTEN_KEY=... node verify.mjs FILE TOKEN [ACTION [SESSION]] | --serve [PORT]");
+    console.error("VERIFY_URL=... VERIFY_KEY=... node verify.mjs FILE TOKEN [ACTION [SESSION]] | --serve [PORT]");
     return 2;
   }
   if (first === "--serve") {

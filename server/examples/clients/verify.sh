@@ -4,12 +4,12 @@
 # Sends the recording, so that the browser's claim is compared with it too. Prints the answer; the exit status is
 # 0 when the token is good, 1 when it is not (screen the recording fully), 2 when there was no answer.
 #
-# PRELISTEN_URL is where the API is, for example https://voice.example/prelisten/v1, and PRELISTEN_KEY an API key with
+# VERIFY_URL is where the API is, for example https://voice.example/prelisten/v1, and VERIFY_KEY an API key with
 # the scope `verify`.
 set -eu
 
-if [ $# -lt 2 ] || [ -z "${PRELISTEN_URL:-}" ] || [ -z "${PRELISTEN_KEY:-}" ]; then
-  echo "usage: PRELISTEN_URL=... PRELISTEN_KEY=... verify.sh FILE TOKEN [ACTION [SESSION]]" >&2
+if [ $# -lt 2 ] || [ -z "${VERIFY_URL:-}" ] || [ -z "${VERIFY_KEY:-}" ]; then
+  echo "usage: VERIFY_URL=... VERIFY_KEY=... verify.sh FILE TOKEN [ACTION [SESSION]]" >&2
   exit 2
 fi
 file=$1 token=$2 action=${3:-voice-upload}
@@ -20,13 +20,13 @@ session=${4:-}
 # The key comes to curl through its standard input: arguments can be read by every account of the machine. The token
 # came from a sender: as a plain `-F`, one that begins with `@` or `<` would have curl send a file of ours.
 answer=$(
-  printf 'header = "Authorization: Bearer %s"\n' "$PRELISTEN_KEY" |
+  printf 'header = "Authorization: Bearer %s"\n' "$VERIFY_KEY" |
     curl --config - --silent --show-error --fail-with-body --max-time 60 --retry 3 --retry-max-time 60 \
       --form "file=@\"$quoted\";filename=recording" \
       --form-string "response=$token" \
       --form-string "action=$action" \
       --form-string "session=$session" \
-      "${PRELISTEN_URL}/verify"
+      "${VERIFY_URL}/verify"
 ) || { printf '%s\n' "$answer" >&2; exit 2; }
 
 printf '%s\n' "$answer"
