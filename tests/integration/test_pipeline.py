@@ -41,14 +41,15 @@ def services(tmp_path: Path) -> Iterator[Services]:
     made.storage.close()
 
 
-def honest(content: bytes, folder: Path) -> dict:
-    """Return the detector's part of the claim that a browser would make."""
+def honest(content: bytes, folder: Path, *, max_seconds: float = 120.0) -> dict:
+    """Return the detector's part of the claim that a browser would make on a page that asks for so many seconds."""
     path = folder / "of-the-browser"
     path.write_bytes(content)
-    with listen(path, load_config({})) as recording:
-        stream = Stream(recording.sample_rate, total_s=recording.total_s)
+    with listen(path, load_config({}, max_seconds=max_seconds)) as recording:
+        stream = Stream(recording.sample_rate, total_s=recording.total_s, max_seconds=max_seconds)
         for start, samples in recording.blocks():
             stream.push(samples, start=start)
+        stream.total_s = recording.found_s  # A page knows how long what it decoded is.
     return claim_of(stream.finish(), recording.exact)
 
 

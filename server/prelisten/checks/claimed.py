@@ -45,8 +45,9 @@ def read_claimed(claim: Mapping[str, Any], *, max_seconds: float, seed: str) -> 
     is_plain = segments == cut(0.0, total_s) and not _is_cut_at_random(total_s)
     if is_plain and total_s <= max_seconds - TOLERANCE_S:
         return Claimed(claim, n_segments=len(segments))
-    # A decoder may find a little more at the end; that much belongs to the last segment.
-    segments = (*segments[:-1], (segments[-1][0], segments[-1][1] + TOLERANCE_S))
+    start, end = segments[-1]
+    if end > total_s - TOLERANCE_S:  # A decoder may find a little more at the end, which belongs to it.
+        segments = (*segments[:-1], (start, end + TOLERANCE_S))
     if len(segments) * SEGMENT_S <= max_seconds + SEGMENT_S:
         return Claimed(claim, segments, n_segments=len(segments))
     places = claimed_segments(len(segments))

@@ -119,6 +119,7 @@ def _own(recording: Recording, claimed: Claimed | None, hint: Hint) -> Own | Non
         reader=facts.read_by,
         rate_hz=stated_hz,
         total_s=recording.found_s,
+        is_end_heard=recording.is_end_found,
         picked=claimed.picked,
         is_doubtful=is_damaged or stated_hz != recording.sample_rate,
     )

@@ -156,6 +156,11 @@ class Recording:
         return self.facts.total_s
 
     @property
+    def is_end_found(self) -> bool:
+        """Whether decoding met the end, so that the length is no header's word."""
+        return self.ending is not None and self.ending.end_frame is not None
+
+    @property
     def exact(self) -> dict[str, int]:
         """What a claim's `exact` group must be: the container's facts, and the sums of what was read of plain PCM."""
         return {**self.facts.exact, **(self.ending.exact if self.ending else {})}

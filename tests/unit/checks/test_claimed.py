@@ -47,7 +47,7 @@ def test_segments_are_those_of_the_widget(total_s: float, max_seconds: float) ->
     assert len(claimed.segments) == len(segments)
     for (start, end), (own_start, own_end) in zip(claimed.segments, segments, strict=True):
         assert start == pytest.approx(own_start, abs=0.001)
-        assert end == pytest.approx(own_end, abs=0.11)
+        assert end == pytest.approx(own_end, abs=0.11 if own_end > total_s - 0.01 else 0.0005)
     assert claimed.segments[-1][1] - claimed.segments[-1][0] < 6.0  # Or the detector would cut it again.
 
 

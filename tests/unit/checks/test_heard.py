@@ -171,7 +171,11 @@ def test_claim_has_no_say_in_what_the_detectors_hear(blobs: Blobs) -> None:
     """Whatever a claim says, findings and evidence are those of the same seed without one."""
     content = wav_bytes(LONG)
     without = heard(content, blobs, max_seconds=16)
-    for claimed in (claim_for(content, 8.0), claim_for(content, 60.0), claim_for(wav_bytes(LONG[::-1]), 16.0)):
+    for claimed in (
+        claim_for(content, 8.0),
+        claim_for(content, 60.0),
+        claim_for(wav_bytes(LONG[::-1]), 16.0),
+    ):
         with_it = heard(content, blobs, claim=claimed, max_seconds=16)
         assert (with_it.evidence, with_it.hint, with_it.forensic) == (
             without.evidence,
@@ -183,7 +187,9 @@ def test_claim_has_no_say_in_what_the_detectors_hear(blobs: Blobs) -> None:
 def test_server_listens_where_nobody_could_know(blobs: Blobs) -> None:
     """Two seeds, two sets of windows; and not the browser's."""
     content = wav_bytes(LONG)
-    one, two = (heard(content, blobs, max_seconds=16, seed=seed).evidence.pieces for seed in (SEED, SEED[::-1]))
+    one, two = (
+        heard(content, blobs, max_seconds=16, seed=seed).evidence.pieces for seed in (SEED, SEED[::-1])
+    )
     assert len({one, two, plan_windows(60.0, 16.0)}) == 3
 
 

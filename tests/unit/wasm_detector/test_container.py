@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.recordings import FORMATS, encoded, encoded_by_av, speech_like
+from wasm_detector.container import FORMATS as CONTAINER_FORMATS
 from wasm_detector.container import Container, identify
 
 VOICE = speech_like(1.0, rate=44_100)
@@ -122,3 +123,20 @@ def test_a_wav_that_states_no_length_goes_on_to_its_end():
     file[40:44] = bytes(4)
     assert identify(bytes(file), len(file)).wav.n_frames == VOICE.size
     assert identify(bytes(file[:44]), 44).wav.n_frames == 0
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_facts_for_a_claim_are_whole_numbers(kind):
+    """Format, rate and channels of every format; the length where the header states it."""
+    found = identify(FILES[kind], len(FILES[kind]))
+    assert found.facts["format"] == CONTAINER_FORMATS.index(found.format) > 0
+    assert found.facts["rate"] == found.sample_rate
+    assert found.facts["channels"] == 1
+    states_length = kind in ("wav", "flac", "mp3", "m4a", "webm")
+    assert ("duration_ms" in found.facts) == states_length
+    assert all(type(value) is int for value in found.facts.values())
+
+
+def test_facts_leave_out_what_the_file_does_not_say():
+    """Nothing is made up."""
+    assert identify(b"no container at all", 19).facts == {"format": 0}
