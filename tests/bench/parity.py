@@ -1,21 +1,26 @@
-"""Compare the browser's score with the server's, file by file, through a real browser and the real decoders.
+"""Let a real browser claim, and see which honest claims the server would call a mismatch, and by how much they differ.
 
-    .venv/bin/python -m tests.bench.parity [--manifest MANIFEST.csv] [--files N]
+    .venv/bin/python -m tests.bench.parity [--manifest MANIFEST.csv] [--files N] [--long N] [--json FILE]
 
-Without a manifest the recordings are made from seeds. Each is written in every format of `tests.recordings.FORMATS`,
-in turn, at 16, 22.05, 44.1 and 48 kHz.
+Every recording is written in every format of `tests.recordings.FORMATS`, at 16, 22.05, 44.1 and 48 kHz in turn, chosen
+in the demonstration form, analysed by the widget's own worker, and sealed. The claim is what the page sends to `seal`.
+It is recomputed by the code of the check `claim`. Without a manifest the recordings are made from seeds. `--long` puts
+recordings together to some that are longer than what is analysed, so that windows are compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import itertools
+import json
 import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -23,12 +28,21 @@ from numpy.typing import NDArray
 from playwright.sync_api import Page, sync_playwright
 from scipy.signal import resample_poly
 
-from prelisten.config import load_config
-from prelisten.lab.hearing import hear_file
+from prelisten.checks import claim as claim_check
+from prelisten.checks import hear_claimed, plan_of, read_claimed
+from prelisten.checks.heard import Heard
+from prelisten.config import Config, load_config
+from prelisten.media.listen import listen
+from prelisten.records import Recomputed
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
 from tests.recordings import FORMATS, RATE, speech_like
+from wasm_detector.hint import NO_SCORE, claim_of
 
 RATES = (16_000, 22_050, 44_100, 48_000)
+LONG_S = (125.0, 180.4, 310.0)
+# A browser decodes this much at most; the longest ones are written at the lower rates.
+LONG_RATES = (16_000, 22_050)
+SEED = "5e" * 32
 
 
 def sources(manifest: Path | None, n_files: int) -> Iterator[NDArray[np.float32]]:
@@ -38,7 +52,28 @@ def sources(manifest: Path | None, n_files: int) -> Iterator[NDArray[np.float32]
         return
     rows = list(csv.DictReader(manifest.open()))
     for row in rows[:: max(1, len(rows) // n_files)][:n_files]:
-        yield sf.read(manifest.parent / row["path"], dtype="float32")[0]
+        samples, rate = sf.read(manifest.parent / row["path"], dtype="float32", always_2d=True)
+        common = math.gcd(rate, RATE)
+        yield resample_poly(samples.mean(axis=1), RATE // common, rate // common).astype(np.float32)
+
+
+def cases(manifest: Path | None, n_files: int, n_long: int) -> Iterator[tuple[NDArray[np.float32], str, int]]:
+    """Yield (recording at 16 kHz, format, rate in Hz): each recording in every format, then the long ones."""
+    recordings = list(sources(manifest, n_files))
+    rates = itertools.cycle(RATES)
+    for samples in recordings:
+        for ending in FORMATS:
+            yield samples, ending, next(rates)
+        next(rates)  # Or a format would see every fourth rate only.
+    joined = itertools.cycle(recordings)
+    for seconds, rate, _ in zip(
+        itertools.cycle(LONG_S), itertools.cycle(LONG_RATES), range(n_long), strict=False
+    ):
+        pieces: list[NDArray[np.float32]] = []
+        while sum(piece.size for piece in pieces) < seconds * RATE:
+            pieces.append(next(joined))
+        for ending in FORMATS:
+            yield np.concatenate(pieces)[: int(seconds * RATE)], ending, rate
 
 
 def write(samples: NDArray[np.float32], ending: str, rate: int, folder: Path, number: int) -> Path:
@@ -50,51 +85,102 @@ def write(samples: NDArray[np.float32], ending: str, rate: int, folder: Path, nu
     return path
 
 
-def browser_score(page: Page, path: Path) -> float | None:
-    """Choose a file in the form and return the score that the page shows."""
+def browser_claim(page: Page, path: Path) -> dict[str, Any]:
+    """Choose a file, send the form, and return the claim that the page has sealed on the way."""
+    element = page.locator("prelisten-check")
     page.locator("#voice").set_input_files(path)
-    page.locator("prelisten-check[state=done]").wait_for(timeout=120_000)
-    score = page.evaluate("document.querySelector('prelisten-check').result.spoof_score")
-    page.evaluate("document.querySelector('prelisten-check').reset()")
-    return score
+    page.locator("prelisten-check[state=done]").wait_for(timeout=300_000)
+    with page.expect_request("**/seal", timeout=60_000) as sealing:
+        page.locator("form").evaluate("form => form.requestSubmit()")
+    sealing.value.response()
+    body = json.loads(sealing.value.post_data or "")
+    element.evaluate("element => element.reset()")
+    return dict(body["claim"])
+
+
+def recompute(path: Path, claim: dict[str, Any], config: Config) -> tuple[str, list[str], Heard]:
+    """Return the word of the check `claim`, the groups that differ, and what was heard."""
+    claimed = read_claimed(claim, max_seconds=config.max_seconds, seed=SEED)
+    plan = plan_of(claimed, max_seconds=config.max_seconds, seed=SEED, is_besides_only=bool(claimed.segments))
+    with listen(path, config, plan=plan) as recording:
+        heard = hear_claimed(recording, claimed)
+    details = claim_check.run(heard).details
+    return details["recomputed"], details["differences"], heard
+
+
+def distances(claim: dict[str, Any], heard: Heard) -> dict[str, float]:
+    """Return how far each group is from the server's own, in the units of the tolerances."""
+    if heard.own is None:
+        return {}
+    own = claim_of(heard.own.hint, heard.own.exact)
+    found = {"length_ms": abs(claim["cov"]["total_ms"] - 1000 * (heard.own.total_s or 0.0))}
+    if None not in (claim["q"], own["q"]):
+        found["q"] = abs(claim["q"] - own["q"])
+    sides = [base64.urlsafe_b64decode(side["near"]["seg"] + "==") for side in (claim, own)]
+    pairs = list(zip(*sides, strict=False))
+    found["segment"] = max((abs(a - b) for a, b in pairs if NO_SCORE not in (a, b)), default=0)
+    found["one_sided"] = sum((a == NO_SCORE) != (b == NO_SCORE) for a, b in pairs)
+    found["statistic"] = max(
+        (abs(a - b) for a, b in zip(claim["near"]["stat"], own["near"]["stat"], strict=False)), default=0
+    )
+    found["other_band"] = claim["band"] != own["band"]
+    found["other_reasons"] = claim["reasons"] != own["reasons"]
+    return found
 
 
 def main() -> None:
-    """Print the largest difference over all files and for each format."""
+    """Print the words by format, the mismatches, and the largest difference of each group by format."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--manifest", type=Path)
-    parser.add_argument("--files", type=int, default=56)
+    parser.add_argument("--files", type=int, default=8)
+    parser.add_argument("--long", type=int, default=1)
+    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    plan = itertools.cycle(itertools.product(RATES, FORMATS))
-    largest: dict[str, list[float]] = defaultdict(list)
-    unlike, config = 0, load_config({})
+    words: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    largest: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    config, mismatches, failed, total = load_config({}), [], [], 0
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        server = start_server(folder / "data")
+        server = start_server(folder / "data", workers="0")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         page = browser.new_page()
         page.goto(server.url)
+        # The page stays: it holds the submit, has the claim sealed, submits again, and that goes nowhere.
+        page.locator("form").evaluate(
+            "form => form.addEventListener('submit', event => event.preventDefault())"
+        )
         try:
-            for number, (samples, (rate, ending)) in enumerate(
-                zip(sources(options.manifest, options.files), plan, strict=False)
+            for number, (samples, ending, rate) in enumerate(
+                cases(options.manifest, options.files, options.long)
             ):
-                path = write(samples, ending, rate, folder, number)
-                ours, theirs = browser_score(page, path), hear_file(path, config).spoof_score
-                if (ours is None) != (theirs is None):
-                    unlike += 1
-                elif ours is not None:
-                    largest[ending].append(abs(ours - theirs))
+                path, total = write(samples, ending, rate, folder, number), total + 1
+                try:
+                    claim = browser_claim(page, path)
+                except Exception as error:  # Told below: a recording that the browser did not take.
+                    failed.append(f"{path.name}: {error}"[:200])
+                    page.locator("prelisten-check").evaluate("element => element.reset()")
+                    continue
+                word, differences, heard = recompute(path, claim, config)
+                words[ending][word] += 1
+                if word in (Recomputed.MISMATCH, Recomputed.NOT_RUN):
+                    mismatches.append(f"{path.name}, {samples.size / RATE:.1f} s: {word} {differences}")
+                for group, distance in distances(claim, heard).items():
+                    largest[ending][group] = max(largest[ending][group], float(distance))
+                path.unlink()
         finally:
             browser.close()
             server.stop()
-    everything = list(itertools.chain.from_iterable(largest.values()))
-    print(
-        f"{len(everything)} scored by both, {unlike} by one side only; largest difference {max(everything):.2e}"
-    )
-    for ending, differences in largest.items():
-        print(f"  {ending:5} {len(differences):3} files, largest {max(differences):.2e}")
+    found = {"cases": total, "failed": failed, "mismatches": mismatches, "words": words, "largest": largest}
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
+    print(f"{total} cases, {len(failed)} not analysed, {len(mismatches)} not within tolerance")
+    for line in (*failed, *mismatches):
+        print(f"  {line}")
+    for ending, counted in words.items():
+        groups = ", ".join(f"{group} {distance:g}" for group, distance in largest[ending].items())
+        print(f"  {ending:5} {dict(counted)}; largest: {groups}")
 
 
 if __name__ == "__main__":
