@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask import Flask, g, request, url_for
 from flask_limiter import Limiter
@@ -23,7 +23,7 @@ from prelisten.pressure import Pressure
 from prelisten.records import Action, Context, Decision, Finding, HintCheck, Submission
 from prelisten.routes import request_log
 from prelisten.routes.admission import Admission
-from prelisten.routes.answers import ReasonText, answer, shown_reasons
+from prelisten.routes.answers import ReasonText, answer, require_there, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
 from prelisten.routes.client import client_address, page_origin
 from prelisten.routes.intake import FormFields, Intake
@@ -202,6 +202,28 @@ class Prelisten:
             findings = tx.findings(submission.id)
         status_url = url_for(f"{NAME}.status", submission_id=submission.id)
         return Screening(submission, decision, findings, status_url, is_repeated)
+
+    def look_up(self, submission_id: str) -> Screening:
+        """Return where an earlier submission is now: what became of a `hold`.
+
+        Raises `NotFoundError` for an id that was never given, `GoneError` when it was erased meanwhile.
+        """
+        with self.services.storage.read() as tx:
+            submission, decision = require_there(tx.submission(submission_id)), tx.decision(submission_id)
+            findings = tx.findings(submission_id)
+        if decision is None:  # After a restart nothing else may have started the screening yet.
+            self.ensure_workers()
+        status_url = url_for(f"{NAME}.status", submission_id=submission.id)
+        return Screening(submission, decision, findings, status_url, is_repeated=False)
+
+    def open_recording(self, submission_id: str) -> BinaryIO:
+        """Open a submission's recording as it was uploaded, for an application that plays or keeps it.
+
+        Raises `NotFoundError`, also when it is past `keep_recordings_days`, and `GoneError` when it was erased.
+        """
+        with self.services.storage.read() as tx:
+            submission = require_there(tx.submission(submission_id))
+        return self.services.blobs.open(submission.sha256)
 
     def ensure_workers(self) -> None:
         """Start the screening processes, unless another process of this data folder has done so.
