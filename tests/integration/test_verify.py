@@ -20,6 +20,7 @@ from werkzeug.test import encode_multipart
 from prelisten.access import Scope
 from prelisten.assets import bundled_detector
 from prelisten.detectors import AcceptedDetectors
+from prelisten.errors import StorageError
 from prelisten.pipeline import recompute_claim
 from prelisten.records import TokenState
 from prelisten.routes.openapi import description
@@ -557,3 +558,38 @@ def test_question_is_counted(site):
     assert counted[("verifications_total", json.dumps({"success": "true"}))] == 1
     assert counted[("verifications_total", json.dumps({"success": "false"}))] == 1
     assert counted[("verifications_repeated_total", "{}")] == 2
+
+
+def test_tokens_spent_in_redis(redis_server, tmp_path):
+    """One of many is told something new there, too; while it is away nobody is told anything, and nothing is lost."""
+    site = make_site(tmp_path, redis_url=redis_server.url, api_rate_limit="10000/minute")
+    secret, token = key(site), seal_for(site.client(), RECORDING)
+    with ThreadPoolExecutor(16) as pool:
+        told = [answer.json for answer in pool.map(lambda _: ask(site, secret, token), range(60))]
+    assert [answer["success"] for answer in told] == [True] * 60
+    assert sum(not answer["repeated"] for answer in told) == 1
+    assert ask(site, secret, token, idempotency_key="k").json["error-codes"] == ["HINT_DUPLICATE"]
+    later = seal_for(site.client(), RECORDING)
+    redis_server.stop()
+    refused = ask(site, secret, later)
+    assert (refused.status_code, refused.json["error"]["code"]) == (503, "storage_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    redis_server.start()
+    assert ask(site, secret, later).json["repeated"] is False
+    site.close()
+
+
+def test_answer_that_was_lost_before_it_was_stored(redis_server, tmp_path, monkeypatch):
+    """Reserved in Redis, then the database failed: the same question is answered as if nothing had happened."""
+    site = make_site(tmp_path, redis_url=redis_server.url)
+    secret, token = key(site), seal_for(site.client(), RECORDING)
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object, **__: object) -> None:
+            raise StorageError("The disk is full.")
+
+        broken.setattr("prelisten.storage.sql.SqlTransaction.add_verification", fail)
+        assert ask(site, secret, token).status_code == 503
+    told = ask(site, secret, token).json
+    assert (told["success"], told["repeated"]) == (True, False)
+    site.close()
