@@ -72,8 +72,8 @@ class Config(BaseModel):
     )
     redis_url: str = Field(
         "",
-        description="Redis that remembers which hints were used, for example `redis://127.0.0.1:6379/0` (needs the "
-        "extra `redis`); empty: the database does.",
+        description="Redis that remembers which hints were used and counts for the rate limits, for example "
+        "`redis://127.0.0.1:6379/0` (needs the extra `redis`); empty: the database, and each process for itself.",
     )
     origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the API, comma-separated; the own one always may."
