@@ -43,6 +43,10 @@ LONG_S = (125.0, 180.4, 310.0)
 # A browser decodes this much at most; the longest ones are written at the lower rates.
 LONG_RATES = (16_000, 22_050)
 SEED = "5e" * 32
+STAY = """form => form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  form.dataset.sent = "";
+})"""
 
 
 def sources(manifest: Path | None, n_files: int) -> Iterator[NDArray[np.float32]]:
@@ -91,8 +95,8 @@ def browser_claim(page: Page, path: Path) -> dict[str, Any]:
     page.locator("#voice").set_input_files(path)
     page.locator("prelisten-check[state=done]").wait_for(timeout=300_000)
     with page.expect_request("**/seal", timeout=60_000) as sealing:
-        page.locator("form").evaluate("form => form.requestSubmit()")
-    sealing.value.response()
+        page.locator("form").evaluate("form => { delete form.dataset.sent; form.requestSubmit(); }")
+    page.locator("form[data-sent]").wait_for(timeout=60_000)
     body = json.loads(sealing.value.post_data or "")
     element.evaluate("element => element.reset()")
     return dict(body["claim"])

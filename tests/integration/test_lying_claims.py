@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from prelisten.catalogue import catalogue
 from prelisten.pipeline import Services, recompute_claim
 from prelisten.policy.document import parse_policy
 from prelisten.records import Action, Recomputed, TokenState
@@ -158,6 +159,11 @@ def test_lie_in_any_field_is_found(
     word, differences = recomputed(honest_claims, kind, change)
     assert word is Recomputed.MISMATCH
     assert group in differences
+
+
+def test_every_group_has_words_for_reviewers() -> None:
+    """A case's page says in words what differs."""
+    assert [group for _, group in LIES.values() if f"difference.{group}" not in catalogue()] == []
 
 
 @pytest.mark.parametrize("lie", SUMS)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from prelisten.catalogue import sentence
 from prelisten.pipeline import wait_for_decision
 from prelisten.records import Action, FindingState, Recomputed
 from prelisten.review.sign_in import new_link_code
@@ -151,6 +152,27 @@ def test_lying_claim_is_a_mismatch_and_changes_no_decision(live_site):
     assert submission.hint_check.recomputed is Recomputed.MISMATCH
     assert with_claim.action is without.action
     assert with_claim.evidence_sha256 == without.evidence_sha256
+
+
+def test_reviewer_reads_that_a_claim_lied_and_none_of_its_values(strict_site):
+    """A mismatch is shown as what it is: which groups differ, in words. Scores on the page are the server's own."""
+    from tests.integration.test_routes import seal_for
+
+    recording = wav_bytes(speech_like(4.0, seed=33))
+    lie = {"band": "high", "q": 987, "reasons": ["MADE_UP_REASON"], "near": {"seg": "zMzM", "stat": [4321]}}
+    token = seal_for(strict_site.client(), recording, **lie)
+    submission, _, findings = decided(strict_site, recording, **{"voice-hint": token})
+    with strict_site.services.storage.read() as tx:
+        case = tx.case_for(submission.id)
+    client, _ = reviewer(strict_site)
+    page = client.get(f"/review/cases/{case.id}").text
+    assert submission.hint_check.recomputed is Recomputed.MISMATCH
+    words = "The browser&#39;s claim does not agree with what the server heard: "
+    assert words in page
+    named = page.partition(words)[2].partition(". Only")[0].split(", ")
+    found = next(finding for finding in findings if finding.check == "claim")
+    assert named == [sentence(f"difference.{name}") for name in found.details["differences"]]
+    assert not any(value in page for value in ("0.987", "MADE_UP_REASON", "zMzM", "43.21"))
 
 
 def test_page_follows_a_hold_to_its_end(live_site):

@@ -17,8 +17,8 @@ API = "/prelisten/v1"
 ORIGIN = {"Origin": "http://localhost"}
 
 
-def seal_for(client, recording: bytes, *, action: str = "voice-upload") -> str:
-    """Do what the widget does: a challenge, then a seal over a claim about the recording."""
+def seal_for(client, recording: bytes, *, action: str = "voice-upload", **changes) -> str:
+    """Do what the widget does: a challenge, then a seal over a claim about the recording, some fields changed."""
     challenge = client.post(f"{API}/challenge", json={"action": action}, headers=ORIGIN).json
     claim = {
         "v": 1,
@@ -39,7 +39,7 @@ def seal_for(client, recording: bytes, *, action: str = "voice-upload") -> str:
         "t": {},
     }
     sealed = client.post(
-        f"{API}/seal", json={"challenge": challenge["challenge"], "claim": claim}, headers=ORIGIN
+        f"{API}/seal", json={"challenge": challenge["challenge"], "claim": claim | changes}, headers=ORIGIN
     )
     return sealed.json["token"]
 

@@ -12,6 +12,8 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from prelisten import audit, outbox
+from prelisten.catalogue import sentence
+from prelisten.checks.claim import NAME as CLAIM
 from prelisten.errors import BadRequestError, NotFoundError
 from prelisten.records import Decision, Finding, Outcome, ReviewCase, Submission
 from prelisten.review.playback import playback_time
@@ -170,6 +172,13 @@ class CaseFile:
         """Return the scored segments, for the timeline."""
         hint = None if self.evidence is None else self.evidence.hint
         return [] if hint is None else list(hint["segments"])
+
+    @property
+    def differences(self) -> str:
+        """Return in which groups the browser's claim differs from what was heard, in words; never its values."""
+        found = next((finding for finding in self.findings if finding.check == CLAIM), None)
+        names = () if found is None else found.details.get("differences", ())
+        return ", ".join(sentence(f"difference.{name}") for name in names)
 
     def playback(self, seconds: float) -> float:
         """Return where a place of the recording lies in the playback, in seconds."""
