@@ -133,9 +133,7 @@ def main() -> None:
         make = [PRELISTEN, "keys", "api", "new", "bench", "--scope", "verify", "--data", server.data]
         key = subprocess.run(make, capture_output=True, text=True, check=True).stdout.strip()
         try:
-            told = measure(
-                server, key, n_tokens=chosen.tokens, n_files=chosen.files, seconds=chosen.seconds
-            )
+            told = measure(server, key, n_tokens=chosen.tokens, n_files=chosen.files, seconds=chosen.seconds)
         finally:
             server.stop()
     told["load"] = [round(one, 1) for one in os.getloadavg()]
