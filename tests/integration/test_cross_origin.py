@@ -77,7 +77,7 @@ def looks(answer) -> tuple:
     headers = {
         name: value
         for name, value in answer.headers
-        if name not in ("X-Request-ID", "Location", "Content-Length", "Date")
+        if name not in ("X-Request-ID", "Location", "Content-Length", "Date", "Retry-After")
         and not name.startswith("X-RateLimit")
     }
     own = ("id", "token", "challenge", "cid", "expires_at", "status_url")
