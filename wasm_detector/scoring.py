@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wasm_detector.errors import ModelError
-from wasm_detector.features import FRAME_RATE, measure
+from wasm_detector.features import FRAME_RATE, Features, measure
 from wasm_detector.frames import N_FFT, Array, analyse
 from wasm_detector.hint import Band, Coverage, Hint, Reason, Segment, Signal
 from wasm_detector.model import Model
-from wasm_detector.signals import KINDS, TOGETHER, describe_all
+from wasm_detector.signals import KINDS, TOGETHER, Description, describe_all
 
 MIN_SPEECH_S = 0.7
 """Less sound than this in all says too little; of the clips we trained on, 1 in 200 has less."""
@@ -92,13 +92,39 @@ def _nothing(start_s: float, end_s: float, limit: str, model: Model) -> SegmentS
 
 def score_segment(samples: Array, *, start_s: float, end_s: float, model: Model) -> SegmentScore:
     """Score one segment at 16 kHz, shape=(n,), on its own. Silence or a stub gives a limit, never an error."""
+    return score_by_each((model,), samples, start_s=start_s, end_s=end_s)[0]
+
+
+def score_by_each(
+    models: Sequence[Model], samples: Array, *, start_s: float, end_s: float
+) -> tuple[SegmentScore, ...]:
+    """Score one segment by each model, as `score_segment` does; what they share is computed once."""
+    limit = _unmeasured(samples)
+    if limit is not None:
+        return tuple(_nothing(start_s, end_s, limit, model) for model in models)
+    features, known = measure(analyse(samples)), dict[str, Description]()
+    is_clipped = clipped_share(samples) > FLAT_TOP
+    return tuple(_weigh(features, model, known, (start_s, end_s), is_clipped=is_clipped) for model in models)
+
+
+def _unmeasured(samples: Array) -> str | None:
+    """Return the reason code for a segment that is not worth measuring, else `None`."""
     deviation = np.abs(samples - samples.mean(dtype=np.float64)) if samples.size else samples
     if deviation.max(initial=0.0) < SILENCE:
-        return _nothing(start_s, end_s, "SILENCE", model)
-    if samples.size < max(MIN_SEGMENT_S * 16_000, 4 * N_FFT):
-        return _nothing(start_s, end_s, "TOO_LITTLE_SPEECH", model)
-    features = measure(analyse(samples))
-    described = describe_all(features, [part.name for part in model.parts])
+        return "SILENCE"
+    return "TOO_LITTLE_SPEECH" if samples.size < max(MIN_SEGMENT_S * 16_000, 4 * N_FFT) else None
+
+
+def _weigh(
+    features: Features,
+    model: Model,
+    known: dict[str, Description],
+    place: tuple[float, float],
+    *,
+    is_clipped: bool,
+) -> SegmentScore:
+    """Return what a model makes of a segment's features. `known` holds what other models had described before."""
+    described = describe_all(features, [part.name for part in model.parts], known)
     weighed = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
     spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
     values = np.array([one.value for one in described])
@@ -106,13 +132,13 @@ def score_segment(samples: Array, *, start_s: float, end_s: float, model: Model)
         values[-1] = nearest[-1]
     speech_logit = model.speech_bias + float(speech.sum())
     limit = None
-    if clipped_share(samples) > FLAT_TOP:
+    if is_clipped:
         limit = "CLIPPED"
     elif speech_logit < logit(model.speech_floor):
         limit = "NOT_SPEECH"
     return SegmentScore(
-        start_s=start_s,
-        end_s=end_s,
+        start_s=place[0],
+        end_s=place[1],
         speech_s=float(features.weight.sum()) / FRAME_RATE,
         speech_logit=speech_logit,
         contributions=spoof,

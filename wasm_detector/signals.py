@@ -420,9 +420,20 @@ REBUILT_FAMILY = (
 """The signals for sound that was rebuilt from a spectrogram: inverting its phase leaves traces in all of these."""
 
 
-def describe_all(features: Features, names: Sequence[str]) -> list[Description]:
-    """Return the named signals' descriptions, in order; `together` joins those before it."""
+def describe_all(
+    features: Features, names: Sequence[str], known: dict[str, Description] | None = None
+) -> list[Description]:
+    """Return the named signals' descriptions, in order; `together` joins those before it.
+
+    What is in `known` is not computed again, and what is computed is added: models that share signals share the work.
+    """
+    known = {} if known is None else known
     described: list[Description] = []
     for name in names:
-        described.append(join(described) if name == TOGETHER else KINDS[name].describe(features))
+        if name == TOGETHER:
+            described.append(join(described))
+            continue
+        if name not in known:
+            known[name] = KINDS[name].describe(features)
+        described.append(known[name])
     return described

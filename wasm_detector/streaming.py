@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wasm_detector.errors import InvalidWaveformError
 from wasm_detector.hint import Hint
 from wasm_detector.model import Model, load_model
-from wasm_detector.scoring import SegmentScore, check_model, score_segment, summarise
+from wasm_detector.scoring import SegmentScore, check_model, score_by_each, summarise
 from wasm_detector.waveform import admit, check_rate, check_samples, resample
 
 SEGMENT_S = 4.0
@@ -62,8 +62,9 @@ class Stream:
     """Listen to a recording chunk by chunk.
 
     `windows` are the stretches to be fed, (start, end) in frames at the recording's own rate, in order and not
-    overlapping: those of `plan_windows`, or what the caller asks for. Raises `InvalidWaveformError` for an impossible
-    rate, and for frames that are missing inside a window; `ModelError` for a model of other signals.
+    overlapping: those of `plan_windows`, or what the caller asks for. `companions` are further models that score the
+    same segments; what they share with `model` is computed once (`finish_each`). Raises `InvalidWaveformError` for an
+    impossible rate, and for frames that are missing inside a window; `ModelError` for a model of other signals.
     """
 
     def __init__(
@@ -74,18 +75,21 @@ class Stream:
         max_seconds: float = 120.0,
         model: Model | None = None,
         windows: Sequence[tuple[int, int]] | None = None,
+        companions: Sequence[Model] = (),
     ) -> None:
         self.sample_rate = check_rate(sample_rate)
         self.total_s = total_s
         self.model = model or load_model()
-        check_model(self.model)
+        self._models = (self.model, *companions)
+        for each in self._models:
+            check_model(each)
         planned = self._frame_windows(total_s, max_seconds) if windows is None else windows
         self.windows = tuple((first, last) for first, last in planned)
         self._window = 0
         self._position = 0
         self._pending: list[NDArray[np.float32]] = []
         self._n_pending = 0
-        self._scores: list[SegmentScore] = []
+        self._scores: list[tuple[SegmentScore, ...]] = []  # One of each model.
         self._n_analysed = 0
         self._n_seen = 0
         self._n_not_finite = 0
@@ -142,15 +146,15 @@ class Stream:
             waiting = waiting[n_segment:]
         self._pending, self._n_pending = [waiting.copy()], waiting.size
 
-    def _score(self, samples: NDArray[np.float32], first: int) -> SegmentScore:
+    def _score(self, samples: NDArray[np.float32], first: int) -> tuple[SegmentScore, ...]:
         centred = samples - samples.mean(dtype=np.float64).astype(
             np.float32
         )  # A constant has no edges to ring at.
-        return score_segment(
+        return score_by_each(
+            self._models,
             resample(centred, self.sample_rate),
             start_s=first / self.sample_rate,
             end_s=(first + samples.size) / self.sample_rate,
-            model=self.model,
         )
 
     def _close_window(self) -> None:
@@ -165,21 +169,31 @@ class Stream:
         scores = list(self._scores)
         if self._n_pending >= PROVISIONAL_S * self.sample_rate:
             scores.append(self._score(np.concatenate(self._pending), self._position - self._n_pending))
-        return self._summarise(scores)
+        return self._summarise(scores)[0]
 
     def finish(self) -> Hint:
         """Score what is left and return the hint. Raises `InvalidWaveformError` when nothing was heard."""
+        return self.finish_each()[0]
+
+    def finish_each(self) -> tuple[Hint, ...]:
+        """Return what `finish` does for the model and for each of its companions."""
         if not self._n_seen:
             raise InvalidWaveformError("The recording has no samples. Choose another file.")
         if self._n_pending:
             self._close_window()
         return self._summarise(self._scores)
 
-    def _summarise(self, scores: list[SegmentScore]) -> Hint:
+    def _summarise(self, scores: Sequence[tuple[SegmentScore, ...]]) -> tuple[Hint, ...]:
         analysed_s = self._n_analysed / self.sample_rate
         total_s = self.total_s
         if total_s is not None:
             total_s = max(total_s, analysed_s)
-        return summarise(
-            scores, model=self.model, coverage=(analysed_s, total_s), n_not_finite=self._n_not_finite
+        return tuple(
+            summarise(
+                [of_segment[place] for of_segment in scores],
+                model=model,
+                coverage=(analysed_s, total_s),
+                n_not_finite=self._n_not_finite,
+            )
+            for place, model in enumerate(self._models)
         )

@@ -58,18 +58,19 @@ def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claime
     """
     with blobs.new_file() as path:
         own = in_frames(recording.plan.own(recording.facts.total_s), recording.sample_rate)
-        streams = [Stream(recording.sample_rate, model=model, windows=own) for model in (None, forensic)]
+        stream = Stream(recording.sample_rate, windows=own, companions=(forensic,))
         again = _again(recording, claimed)
         pieces: list[tuple[float, float]] = []
         with PcmFile(path, recording.sample_rate) as pcm:
             for start, samples in recording.blocks():
-                for stream in (*streams, *([again] if again else [])):
-                    stream.push(samples, start=start)
+                stream.push(samples, start=start)
+                if again:
+                    again.push(samples, start=start)
                 for first, last in inside(start, start + samples.size, own):
                     kept = admit(samples[first - start : last - start], recording.sample_rate).samples
                     pcm.write(kept)
                     _extend(pieces, first / recording.sample_rate, last / recording.sample_rate)
-        hint, stronger = (_finish(stream, recording) for stream in streams)
+        hint, stronger = _finish(stream, recording)
         pcm_sha256 = blobs.put_hashed(path)
     evidence = Evidence(
         pcm_sha256=pcm_sha256,
@@ -79,7 +80,7 @@ def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claime
         container=recording.container,
         pieces=tuple(pieces),
     )
-    compared = _own(recording, claimed, hint if again is None else _finish(again, recording))
+    compared = _own(recording, claimed, hint if again is None else _finish(again, recording)[0])
     return Heard(_state(recording), hint, stronger, evidence, recording.notes, claimed, compared)
 
 
@@ -94,7 +95,7 @@ def hear_claimed(recording: Recording, claimed: Claimed) -> Heard:
     )
     for start, samples in recording.blocks():
         stream.push(samples, start=start)
-    own = _own(recording, claimed, _finish(stream, recording))
+    own = _own(recording, claimed, _finish(stream, recording)[0])
     return Heard(_state(recording), notes=recording.notes, claimed=claimed, own=own)
 
 
@@ -157,11 +158,11 @@ def _extend(pieces: list[tuple[float, float]], start_s: float, end_s: float) -> 
         pieces.append((start_s, end_s))
 
 
-def _finish(stream: Stream, recording: Recording) -> Hint:
+def _finish(stream: Stream, recording: Recording) -> tuple[Hint, ...]:
     # Now the real length is known; before, there was only the header's word.
     stream.total_s = recording.total_s
     try:
-        return stream.finish()
+        return stream.finish_each()
     except InvalidWaveformError as error:
         raise media_error("no_samples") from error
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prelisten.checks import load_forensic_model
 from tests.recordings import speech_like
 from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.model import load_model
 from wasm_detector.screening import screen
-from wasm_detector.streaming import Stream, plan_windows
+from wasm_detector.streaming import Stream, cut, plan_windows
 
 VOICE = speech_like(9.0, seed=1)
 LONG = np.tile(speech_like(10.0, seed=1), 4)
@@ -120,3 +122,25 @@ def test_no_samples_at_all_is_an_error_with_advice():
     """An empty recording is the one thing that gets no hint."""
     with pytest.raises(InvalidWaveformError, match="no samples"):
         Stream(16_000).finish()
+
+
+def test_companion_hears_what_it_would_hear_alone():
+    """Two models in one pass give the very hints that two passes give, whichever comes first."""
+    browser, forensic = load_model(), load_forensic_model()
+
+    def heard(first, *companions):
+        stream = Stream(16_000, total_s=9.0, model=first, companions=companions)
+        stream.push(VOICE, start=0)
+        return stream.finish_each()
+
+    alone = heard(browser)[0], heard(forensic)[0]
+    assert heard(browser, forensic) == alone
+    assert heard(forensic, browser) == alone[::-1]
+    assert alone[0].spoof_score != alone[1].spoof_score
+
+
+def test_cut_is_what_the_stream_does():
+    """The rule that tells where a claim's segments lay is the one by which they were cut."""
+    for seconds in (0.5, 4.0, 5.999, 6.0, 9.0):
+        hint = screen(VOICE[: round(seconds * 16_000)], 16_000)
+        assert tuple((one.start_s, one.end_s) for one in hint.segments) == cut(0.0, seconds)
