@@ -75,9 +75,12 @@ class Keys:
     def digest(self, purpose: str, text: str) -> str:
         """Return HMAC-SHA256 of `text` under a key for `purpose`, in hex.
 
-        The digest key is used, so that a rotation changes no digest that is already stored.
+        The digest key is used, so that a rotation changes no digest that is already stored. Any text has a digest,
+        also one with lone surrogates, as JSON may carry them.
         """
-        return hmac.new(self.derive(purpose), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self.derive(purpose), text.encode("utf-8", "surrogatepass"), hashlib.sha256
+        ).hexdigest()
 
     def derive(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose (HMAC as the key derivation; one purpose never equals another)."""

@@ -66,7 +66,7 @@ def verify(
     `origin=None` means that the caller has no origin to compare (a back end that speaks for itself). Without
     `with_tests` what a test mode made is of an unknown key; with it, a fixed outcome is what it stands for.
     """
-    if token is None or token == "":
+    if token is None or (isinstance(token, str) and not token):
         return hint_check(TokenState.ABSENT)
     sealed = _read(token, keys)  # 1
     if isinstance(sealed, TokenState):
