@@ -20,7 +20,7 @@ function enhance() {
 function wrap(input) {
   if (!(input instanceof HTMLInputElement) || input.type !== "file" || input.closest(TAG)) return;
   const element = document.createElement(TAG);
-  for (const name of ["action", "session"]) {
+  for (const name of ["action", "session", "seal", "test"]) {
     const value = input.dataset[name];
     if (value) element.setAttribute(name, value);
   }

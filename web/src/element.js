@@ -8,6 +8,7 @@ import { styles } from "./styles.js";
 
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./session.js").Sealed} Sealed */
 /** @typedef {import("./bundle.js").Parts} Parts */
 /**
  * @typedef {"idle"|"loading"|"reading"|"analysing"|"done"|"sealing"|"unsupported"|"error"|"offline"|"cancelled"
@@ -18,6 +19,7 @@ const WAIT_MS = 15_000; // The longest that a submit is ever held.
 const MAX_SECONDS = 120;
 const PROGRESS_EVERY_MS = 250;
 const BUSY = new Set(["loading", "reading", "analysing"]);
+const HOLDS = new Set([...BUSY, "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
 
 /** What a failure's code means for the person; any other code is an `error`. @type {Record<string, State>} */
@@ -43,9 +45,11 @@ export class PrelistenCheck extends LitElement {
     endpoint: { type: String },
     maxSeconds: { type: Number, attribute: "max-seconds" },
     name: { type: String },
+    seal: { type: String },
     session: { type: String },
     show: { type: String },
     state: { type: String, reflect: true },
+    test: { type: String },
     theme: { type: String, reflect: true },
     wait: { type: Number },
   };
@@ -70,9 +74,16 @@ export class PrelistenCheck extends LitElement {
   #announcement = "";
   #code = "";
   #token = "";
+  /** The token's life; null when there is none, or when it has gone with a form. @type {Sealed | null} */
+  #sealed = null;
+  /** The file that was last checked, or was to be: a script may put another one into the input. @type {File | null} */
+  #checked = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #renewal;
   #held = false;
   #formDisabled = false;
-  #leave = () => {};
+  /** @type {ReturnType<typeof joinHold> | null} */
+  #hold = null;
 
   constructor() {
     super();
@@ -83,17 +94,22 @@ export class PrelistenCheck extends LitElement {
     this.maxSeconds = MAX_SECONDS;
     /** @type {string | null} */
     this.name = null;
+    this.seal = "submit";
     /** @type {string | null} */
     this.session = null;
     this.show = "band";
     /** @type {State} */
     this.state = "idle";
+    /** @type {string | null} */
+    this.test = null;
     this.theme = "auto";
     this.wait = WAIT_MS;
     for (const intent of ["focusin", "pointerenter", "dragenter"]) {
       this.addEventListener(intent, () => this.#warm(), { passive: true });
     }
     this.addEventListener("change", (event) => event.target === this.#input && this.check());
+    // The same file chosen again, after it was changed: some browsers call that cancelled, and give a new File.
+    this.addEventListener("cancel", (event) => event.target === this.#input && this.#isSwapped() && this.check());
     // A <label> around the element names the element: hand its click on to the input.
     this.addEventListener("click", (event) => event.composedPath()[0] === this && this.#input?.click());
   }
@@ -103,12 +119,16 @@ export class PrelistenCheck extends LitElement {
     adoptButtonStyles(this.getRootNode());
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
+    document.addEventListener("visibilitychange", this.#renew);
+    if (BUSY.has(this.state)) this.check(); // Moved to another place in the page while it listened.
+    this.#renew();
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     window.removeEventListener("online", this.#online);
     window.removeEventListener("pageshow", this.#shown);
+    document.removeEventListener("visibilitychange", this.#renew);
     this.#controller?.abort();
   }
 
@@ -139,7 +159,7 @@ export class PrelistenCheck extends LitElement {
   /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
   async check() {
     this.#forget();
-    const file = this.file;
+    const file = (this.#checked = this.file);
     if (!file || this.#isOff() || !this.#emit("start", {}, true)) return this.#enter("idle");
     const controller = new AbortController();
     this.#controller = controller;
@@ -162,12 +182,12 @@ export class PrelistenCheck extends LitElement {
 
   /** @param {HTMLFormElement | null} form */
   formAssociatedCallback(form) {
-    this.#leave();
-    if (!form) return;
-    this.#leave = joinHold(form, {
+    this.#hold?.leave();
+    this.#hold = form && joinHold(form, {
       wait: () => this.#waitMs(),
-      needsHold: () => !this.#isOff() && (BUSY.has(this.state) || this.state === "done"),
+      needsHold: () => !this.#isOff() && (this.#isSwapped() ? this.file !== null : HOLDS.has(this.state)),
       prepare: (signal) => this.#prepare(signal),
+      inspect: (entries) => this.#isSwapped() && entries.delete(this.#entryName()),
     });
   }
 
@@ -178,6 +198,7 @@ export class PrelistenCheck extends LitElement {
   }
 
   formResetCallback() {
+    this.#hold?.withdraw();
     this.reset();
   }
 
@@ -186,6 +207,11 @@ export class PrelistenCheck extends LitElement {
 
   #isOff() {
     return this.disabled || this.#formDisabled;
+  }
+
+  /** Whether a script has changed the input's file: no event tells of that. */
+  #isSwapped() {
+    return this.file !== this.#checked;
   }
 
   #waitMs() {
@@ -205,9 +231,10 @@ export class PrelistenCheck extends LitElement {
   async #warm() {
     if (this.#isOff()) return;
     try {
-      const { client } = await this.#load();
-      client.warm();
-      await this.#session?.challenge();
+      const { client, session } = await this.#load();
+      if (this.test) await session.challenge(); // It tells whether the runtime will be needed.
+      if (!session.fixed) client.warm();
+      await session.challenge();
     } catch {
       // Tried again when there is a file.
     }
@@ -216,13 +243,14 @@ export class PrelistenCheck extends LitElement {
   async #load() {
     const parts = await loadParts();
     const endpoint = this.endpoint ? new URL(`${this.endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
-    this.#session ??= new parts.Session(endpoint, { action: this.action, session: this.session });
+    const binding = () => ({ action: this.action, session: this.session, test: this.test });
+    const session = (this.#session ??= new parts.Session(endpoint, binding));
     if (!this.#parts) {
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
       this.requestUpdate();
     }
-    return parts;
+    return { ...parts, session };
   }
 
   /**
@@ -232,12 +260,15 @@ export class PrelistenCheck extends LitElement {
   async #run(file, signal) {
     this.#enter("loading");
     try {
-      const { client } = await this.#load();
-      this.#session?.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
+      const { client, session } = await this.#load();
+      const asked = session.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
+      if (this.test) await asked;
       this.#say("ui.announce.start");
       const options = { maxSeconds: this.#seconds(), signal, onProgress: this.#onProgress };
-      const outcome = await client.screen(file, options);
-      if (!signal.aborted) this.#finish(outcome);
+      const outcome = await (session.fixed ? session.fixedOutcome(file) : client.screen(file, options));
+      if (signal.aborted) return;
+      this.#finish(outcome);
+      if (this.seal === "result") await this.#sealClaim(signal).catch(() => {}); // The submit tries again.
     } catch (error) {
       const { code = "load_failed", message } = /** @type {{code?: string, message?: string}} */ (error);
       if (!signal.aborted) this.#fail(code === "load_failed" && !navigator.onLine ? "offline" : code, message);
@@ -283,6 +314,7 @@ export class PrelistenCheck extends LitElement {
    */
   #fail(code, message = "") {
     this.#code = code;
+    this.#dropToken();
     this.#enter(STATE_OF_CODE[code] ?? "error");
     const help = this.#sentence(code);
     this.#announcement = help;
@@ -302,13 +334,23 @@ export class PrelistenCheck extends LitElement {
     this.#outcome = this.#progress = null;
     this.#announced = 0;
     this.#announcement = this.#code = "";
+    this.#dropToken();
+  }
+
+  #dropToken() {
+    clearTimeout(this.#renewal);
+    this.#sealed = null;
     this.#setToken("");
+  }
+
+  #entryName() {
+    return this.name || (this.#input?.name ? `${this.#input.name}-hint` : "");
   }
 
   /** @param {string} token */
   #setToken(token) {
     this.#token = token;
-    const name = this.name || (this.#input?.name ? `${this.#input.name}-hint` : "");
+    const name = this.#entryName();
     const entries = new FormData();
     entries.append(name, token);
     this.#internals.setFormValue(token && name ? entries : null, null);
@@ -320,16 +362,16 @@ export class PrelistenCheck extends LitElement {
    * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
    */
   async #prepare(signal) {
-    this.#hold(true);
+    this.#wait(true);
     try {
       return await this.#sealInTime(signal);
     } finally {
-      this.#hold(false);
+      this.#wait(false);
     }
   }
 
   /** @param {boolean} held whether a submit waits, so that the person sees why nothing seems to happen */
-  #hold(held) {
+  #wait(held) {
     this.#held = held;
     if (held && BUSY.has(this.state)) this.#say("ui.sending");
     this.requestUpdate();
@@ -340,26 +382,55 @@ export class PrelistenCheck extends LitElement {
    * @returns {Promise<boolean>}
    */
   async #sealInTime(signal) {
-    await this.#running;
+    if (this.#isSwapped()) this.check(); // Nobody has heard this one.
+    for (let running; running !== this.#running; ) await (running = this.#running); // A new file starts anew.
+    const mayGo = this.state !== "stale" && (await this.#sealClaim(signal, this.seal === "result"));
+    if (mayGo) this.#sealed = null; // It goes now; the next submit needs another one.
+    return mayGo;
+  }
+
+  /**
+   * Have the kept claim sealed, under a fresh challenge where the old one is no longer taken.
+   * @param {AbortSignal} signal
+   * @param {boolean} [mayKeep] whether a token that is still fresh will do
+   * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
+   */
+  async #sealClaim(signal, mayKeep = false) {
     const { file } = this;
     const outcome = this.#outcome;
-    if (!file || !outcome || !this.#session || signal.aborted) return true;
+    if (!file || !outcome || this.#isSwapped() || !this.#session || signal.aborted) return true;
     this.#enter("sealing");
-    this.#say("ui.sealing");
+    if (this.#held) this.#say("ui.sealing");
     try {
       if (!(await isUnchanged(file))) {
+        this.#outcome = null;
         this.#fail("stale");
         return false;
       }
+      if (mayKeep && this.#sealed?.isFresh()) return true;
       const sealed = await this.#session.seal(file, outcome, DETECTOR.sha256, signal);
       if (signal.aborted || this.#outcome !== outcome) return true;
-      this.#setToken(sealed.token);
-      this.#emit("sealed", { expiresAt: sealed.expires_at });
+      this.#keep(sealed);
     } finally {
       if (this.state === "sealing") this.#enter("done");
     }
     return true;
   }
+
+  /** @param {Sealed} sealed */
+  #keep(sealed) {
+    this.#sealed = sealed;
+    this.#setToken(sealed.token);
+    clearTimeout(this.#renewal);
+    if (this.seal === "result") this.#renewal = setTimeout(this.#renew, sealed.freshMs);
+    this.#emit("sealed", { expiresAt: sealed.expires_at });
+  }
+
+  /** A page may read the form at any time: keep its token fresh, as long as somebody sees the page. */
+  #renew = () => {
+    if (document.hidden || !this.isConnected || this.state !== "done" || this.#sealed?.isFresh() !== false) return;
+    this.#running = this.#sealClaim(new AbortController().signal).then(() => {}, () => {});
+  };
 
   /** @param {State} state */
   #enter(state) {
@@ -416,6 +487,7 @@ export class PrelistenCheck extends LitElement {
       progress: this.#progress,
       result: this.result,
       show: SHOWS[Math.min(...allowed)],
+      isTest: Boolean(this.#session?.fixed),
       error: this.#code ? this.#sentence(this.#code) : "",
       held: this.#held,
       cancel: () => {
@@ -433,13 +505,14 @@ export class PrelistenCheck extends LitElement {
   render() {
     const { panel, catalogue } = this.#parts ?? {};
     const failed = this.#code && !panel;
+    const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
       <div part="base" class="base">
         <div part="control" class="control">
           <slot name="label"></slot>
           <slot @slotchange=${this.#adopt}></slot>
           <slot name="help"></slot>
-          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : EARLY["ui.idle"]}</p></slot>
+          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : EARLY[idle]}</p></slot>
         </div>
         ${panel && catalogue ? panel.render(this.#view(catalogue), { html, svg, nothing }) : nothing}
         <slot name="footer"></slot>

@@ -15,6 +15,7 @@ import { panelStyles } from "./panel-styles.js";
  *   show: string,
  *   error: string,
  *   held: boolean,
+ *   isTest: boolean,
  *   cancel: () => void,
  *   retry: () => void,
  * }} View
@@ -131,7 +132,7 @@ function detail(catalogue, { phase, seconds, total, fraction }) {
  * @param {View} view
  * @param {Lit} lit
  */
-function problem({ catalogue, state, error, retry }, lit) {
+function problem({ catalogue, state, error, retry, isTest }, lit) {
   const { html, nothing } = lit;
   const label = catalogue[state === "stale" ? "ui.choose" : "ui.retry"];
   return html`
@@ -144,8 +145,19 @@ function problem({ catalogue, state, error, retry }, lit) {
           ? html`<button part="retry-button" type="button" @click=${retry}>${label}</button>`
           : nothing}
       </div>
+      ${fixed(catalogue, isTest, lit)}
     </div>
   `;
+}
+
+/**
+ * Say aloud that an outcome of the test mode is none of the detector's.
+ * @param {Record<string, string>} catalogue
+ * @param {boolean} isTest
+ * @param {Lit} lit
+ */
+function fixed(catalogue, isTest, { html, nothing }) {
+  return isTest ? html`<p class="caption">${catalogue["ui.test"]}</p>` : nothing;
 }
 
 /**
@@ -173,6 +185,7 @@ function done(view, lit) {
         <div part="coverage"><dd>${coverage(catalogue, result)}</dd></div>
         <div><dt>${catalogue["ui.next.title"]}</dt><dd>${catalogue["ui.next"]}</dd></div>
       </dl>
+      ${fixed(catalogue, view.isTest, lit)}
     </div>
   `;
 }

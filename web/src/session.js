@@ -1,23 +1,35 @@
 // @ts-check
-// Challenge and seal: what the page asks of the server. Only `seal` says anything about the file, and it runs while
-// the submit is held.
+// Challenge and seal: what the page asks of the server. Only `seal` says anything about the file.
+import { fixedOutcome, isFixed } from "./fixed.js";
 
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /**
  * @typedef {{challenge: string, cid: string, expires_at: number, detector: {id: string, sha256: string},
- *   ui: {show?: string, max_seconds?: number}}} Challenge
- * @typedef {{token: string, expires_at: number}} Sealed
+ *   ui: {show?: string, max_seconds?: number}, test?: boolean}} Challenge
+ * @typedef {{action: string, session: string | null, test: string | null}} Binding
+ * @typedef {{token: string, expires_at: number, isFresh: () => boolean, freshMs: number}} Sealed
  */
 
-// Two thirds of a challenge's life. Counted by this browser's own clock, which need not be right.
-const FRESH_MS = 10 * 60 * 1000;
+// Of a life that the server states; the rest is for slow uploads.
+const FRESH_SHARE = 2 / 3;
+const REQUEST_MS = 10_000;
+const MAX_ATTEMPTS = 3;
+// A server that is busy says for how long. Longer than this nobody should wait for a hint.
+const MAX_PATIENCE_MS = 5_000;
 
 /** The server's answer was not the one that was hoped for. */
 class ServerError extends Error {
-  /** @param {number} status */
-  constructor(status) {
-    super(`HTTP ${status}`);
-    this.status = status;
+  /** @param {Response} response */
+  constructor(response) {
+    super(`HTTP ${response.status}`);
+    this.status = response.status;
+    const seconds = response.headers.get("Retry-After");
+    this.retryAfterMs = seconds === null ? null : Number(seconds) * 1000;
+  }
+
+  /** Whether the answer says that the same may work in a moment. */
+  get isBrief() {
+    return this.retryAfterMs !== null && this.retryAfterMs <= MAX_PATIENCE_MS;
   }
 }
 
@@ -25,13 +37,16 @@ class ServerError extends Error {
 export class Session {
   /** @type {Challenge | null} */
   #challenge = null;
-  #fetchedAt = 0;
+  #isFresh = () => false;
+  #asked = "";
   /** What the server allows to be shown, and how much to analyse; empty until the first challenge. */
   ui = /** @type {Challenge["ui"]} */ ({});
+  /** The outcome of the test mode that is in force, or null. */
+  fixed = /** @type {string | null} */ (null);
 
   /**
    * @param {URL} endpoint
-   * @param {{action: string, session: string | null}} binding signed into the challenge
+   * @param {() => Binding} binding what is signed into the challenge, read at each need
    */
   constructor(endpoint, binding) {
     this.endpoint = endpoint;
@@ -44,19 +59,33 @@ export class Session {
    * @returns {Promise<Challenge>}
    */
   async challenge(signal) {
-    const age = Date.now() - this.#fetchedAt;
-    if (this.#challenge && age >= 0 && age < FRESH_MS) return this.#challenge;
-    const { action, session } = this.binding;
+    const { action, session, test } = this.binding();
+    const asked = JSON.stringify([action, session, test]);
+    if (this.#challenge && asked === this.#asked && this.#isFresh()) return this.#challenge;
     const body = session === null ? { action } : { action, session };
-    this.#challenge = /** @type {Challenge} */ (await this.#post("challenge", body, signal));
-    this.#fetchedAt = Date.now();
-    this.ui = this.#challenge.ui ?? {};
-    return this.#challenge;
+    let { answer, life } = await this.#post("challenge", body, signal);
+    this.fixed = test && mayFix(test, answer.test) ? test : null;
+    if (this.fixed) ({ answer, life } = await this.#post("challenge", { ...body, test: this.fixed }, signal));
+    this.ui = answer.ui ?? {};
+    this.#asked = asked;
+    this.#isFresh = life.isFresh;
+    return (this.#challenge = answer);
   }
 
   /**
-   * Have the claim about one file sealed. A challenge that the server no longer takes is renewed once, without
-   * analysing again: a form left open for hours still sends.
+   * What the test mode's outcome looks like for this file. Loads nothing.
+   * @param {File} file
+   * @returns {Promise<Outcome>}
+   * @throws {import("./protocol.js").ScreeningError} where the outcome is a failure
+   */
+  async fixedOutcome(file) {
+    const { detector } = await this.challenge();
+    return fixedOutcome(/** @type {string} */ (this.fixed), file, detector);
+  }
+
+  /**
+   * Have the claim about one file sealed. A challenge that the server no longer takes (expired, or signed by a key
+   * that was replaced meanwhile) is renewed without analysing again: a form left open for hours still sends.
    * @param {File} file
    * @param {Outcome} outcome
    * @param {string} detectorSha256
@@ -64,12 +93,15 @@ export class Session {
    * @returns {Promise<Sealed>}
    */
   async seal(file, outcome, detectorSha256, signal) {
-    try {
-      return await this.#seal(file, outcome, detectorSha256, signal);
-    } catch (error) {
-      if (!(error instanceof ServerError) || error.status >= 500) throw error;
-      this.#challenge = null;
-      return this.#seal(file, outcome, detectorSha256, signal);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#seal(file, outcome, detectorSha256, signal);
+      } catch (error) {
+        if (!(error instanceof ServerError) || attempt === MAX_ATTEMPTS) throw error;
+        if (error.isBrief) await pause(/** @type {number} */ (error.retryAfterMs), signal);
+        else if (error.status === 400) this.#challenge = null;
+        else throw error;
+      }
     }
   }
 
@@ -78,36 +110,90 @@ export class Session {
    * @param {Outcome} outcome
    * @param {string} detectorSha256
    * @param {AbortSignal} [signal]
+   * @returns {Promise<Sealed>}
    */
   async #seal(file, outcome, detectorSha256, signal) {
     const { challenge, cid } = await this.challenge(signal);
     const claim = {
       v: 1,
       cid,
-      file: { size: file.size, type: file.type, sha256: outcome.sha256 },
-      det: { id: outcome.detector.id, sha256: detectorSha256 },
+      file: { size: file.size, type: file.type.slice(0, 100), sha256: outcome.sha256 },
+      det: { id: outcome.detector.id, sha256: outcome.detector.sha256 ?? detectorSha256 },
       ...outcome.claim,
       env: { decoder: outcome.decoder, rate: outcome.rate },
       t: outcome.times,
     };
-    const sealed = /** @type {Sealed} */ (await this.#post("seal", { challenge, claim }, signal));
+    const { answer, life } = await this.#post("seal", { challenge, claim }, signal);
     this.#challenge = null; // Single use.
-    return sealed;
+    return { ...answer, ...life };
   }
 
   /**
    * @param {string} name
    * @param {object} body
    * @param {AbortSignal} [signal]
+   * @returns {Promise<{answer: any, life: {freshMs: number, isFresh: () => boolean}}>}
    */
   async #post(name, body, signal) {
     const response = await fetch(new URL(name, this.endpoint), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),
-      signal,
+      signal: within(REQUEST_MS, signal),
     });
-    if (!response.ok) throw new ServerError(response.status);
-    return response.json();
+    if (!response.ok) throw new ServerError(response);
+    const answer = await response.json();
+    return { answer, life: lifeOf(answer.expires_at * 1000, Date.parse(response.headers.get("Date") ?? "")) };
   }
+}
+
+/**
+ * How long an answer is good for, whatever this machine's own clock says.
+ * @param {number} expiresMs by the server's clock
+ * @param {number} serverMs the server's clock now; NaN where its answer does not tell
+ */
+function lifeOf(expiresMs, serverMs) {
+  const got = Date.now();
+  const freshMs = FRESH_SHARE * Math.max(0, expiresMs - (Number.isNaN(serverMs) ? got : serverMs));
+  const isFresh = () => {
+    const age = Date.now() - got; // Not performance.now(): that one sleeps with the machine.
+    return age >= 0 && age < freshMs;
+  };
+  return { freshMs, isFresh };
+}
+
+/**
+ * @param {string} test what the page asks for
+ * @param {boolean | undefined} runsTestKeys what the server says of itself
+ */
+function mayFix(test, runsTestKeys) {
+  const problem = !runsTestKeys ? "this server runs no test keys" : isFixed(test) ? "" : "there is no such outcome";
+  if (problem) console.warn(`<prelisten-check test="${test}"> is ignored: ${problem}.`);
+  return !problem;
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {AbortSignal} aborts with `signal`, or when the time is over
+ */
+function within(ms, signal) {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end, { once: true });
+  setTimeout(end, ms);
+  return controller.signal;
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<void>} also over when `signal` aborts
+ */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
