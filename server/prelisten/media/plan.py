@@ -14,6 +14,9 @@ from typing import Any
 
 from wasm_detector.streaming import REMAINDER_S, SEGMENT_S, plan_windows
 
+FIRST_SHARE = 10
+"""Of so many drawn windows one is given to the beginning."""
+
 Stretch = tuple[float, float]
 Frames = tuple[int, int]
 
@@ -63,13 +66,16 @@ class Plan:
 
 
 def drawn_windows(total_s: float, max_seconds: float, seed: str) -> tuple[Stretch, ...]:
-    """Return windows of one segment each, one drawn from each of as many equal parts of the recording.
+    """Return windows of one segment each: the beginning, then one drawn from each of as many equal parts of the rest.
 
-    Every place of the recording is as likely to be heard as any other, and what is longer than two of the parts is
-    heard for certain.
+    A tenth of the budget is for the beginning, there however wrong the stated length is. Behind it, every place
+    is as likely to be heard as any other, and what is longer than two of the parts is heard for certain.
     """
     n_cells = max(1, int((total_s - REMAINDER_S) // SEGMENT_S) + 1)  # The last one ends with the recording.
-    places = draw(n_cells, int(max_seconds // SEGMENT_S), seed=seed, purpose="listen")
+    n = min(n_cells, max(1, int(max_seconds // SEGMENT_S)))
+    n_first = max(1, n // FIRST_SHARE) if n > 1 else 0
+    drawn = draw(n_cells - n_first, n - n_first, seed=seed, purpose="listen")
+    places = (*range(n_first), *(n_first + place for place in drawn))
     return tuple(
         (SEGMENT_S * place, SEGMENT_S * (place + 1) if place < n_cells - 1 else total_s) for place in places
     )
