@@ -34,7 +34,9 @@ SEND_LONGEST_S = 900.0
 # A request with so small a body gets a thread when all of it is here; larger ones are uploads, which are counted.
 MAX_SMALL_BODY_BYTES = 16_000
 MAX_PEEKED_BYTES = 1 << 16
-ARRIVAL_EVERY_S = 0.1
+# Many programs send head and body apart, a moment later; who takes longer than that is looked at less often.
+ARRIVAL_SOON_S, ARRIVAL_EVERY_S = 0.005, 0.1
+SOON_S = 0.5
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*(?:\r\n|$)", re.IGNORECASE)
 BLOCK_BYTES = 1 << 16
 
@@ -203,7 +205,8 @@ class Arrivals:
                     with self._changed:
                         del self._waiting[connection]
                     (self._arrived if is_here else self._given_up)(whose)
-            time.sleep(ARRIVAL_EVERY_S)
+            is_new = any(deadline - now > HEAD_S - SOON_S for _, (_, deadline) in watched)
+            time.sleep(ARRIVAL_SOON_S if is_new else ARRIVAL_EVERY_S)
 
 
 class Lingerer:
