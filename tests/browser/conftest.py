@@ -82,9 +82,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_server(data: Path, **settings: str) -> Server:
+def start_server(data: Path, *, port: int | None = None, **settings: str) -> Server:
     """Start `prelisten serve` and wait until it has printed its links; fails with its log when it dies."""
-    port, log = free_port(), data.parent / f"{data.name}.log"
+    port, log = port or free_port(), data.parent / f"{data.name}.log"
     command = [PRELISTEN, "serve", "--port", str(port), "--data", str(data)]
     environ = {**os.environ, "PRELISTEN_RATE_LIMIT": "100000/minute"}
     environ |= {f"PRELISTEN_{name.upper()}": value for name, value in settings.items()}
