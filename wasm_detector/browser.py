@@ -115,7 +115,9 @@ class Analysis:
         self._stream = Stream(float(sample_rate), total_s=total_s, max_seconds=float(max_seconds))
         self._layout = layout_of(wav) if wav is not None else None
         self._sums = ExactSums()
-        self._facts = {str(name): int(value) for name, value in ({} if facts is None else _plain(facts)).items()}
+        self._facts = {
+            str(name): int(value) for name, value in ({} if facts is None else _plain(facts)).items()
+        }
 
     def windows(self) -> list[list[int]]:
         """Return the [start, end) frames to be fed, in order."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file's layout. Another one is refused."""
 
 CLIP = 3.0
@@ -30,6 +30,7 @@ class Part:
     z = clip((vector - centre) / scale); bump_l = exp(-gamma |z - landmark_l|²); the contribution to the
     log-odds of spoof is offset[0] + sum_l weights[l, 0] bump_l, and column 1 likewise to the log-odds of
     there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (n_landmarks, 2).
+    With `directions`, shape=(k, m), z is z @ directions, and the landmarks have m numbers.
     """
 
     name: str
@@ -39,10 +40,13 @@ class Part:
     weights: NDArray[np.float64]
     offset: tuple[float, float]
     gamma: float
+    directions: NDArray[np.float32] | None = None
 
     def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float, float]:
         """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech, and the highest bump."""
         z = np.clip((vector - self.centre) / self.scale, -CLIP, CLIP).astype(np.float32)
+        if self.directions is not None:
+            z = z @ self.directions
         bumps = np.exp(-self.gamma * np.square(self.landmarks - z).sum(axis=1, dtype=np.float64))
         spoof, speech = bumps @ self.weights
         return float(spoof) + self.offset[0], float(speech) + self.offset[1], float(bumps.max())
@@ -93,7 +97,14 @@ def _part(stored: dict[str, Any]) -> Part:
         weights=unpack(stored["weights"]),
         offset=(stored["offset"][0], stored["offset"][1]),
         gamma=stored["gamma"],
+        directions=_directions(stored),
     )
+
+
+def _directions(stored: dict[str, Any]) -> NDArray[np.float32] | None:
+    if "directions" not in stored:
+        return None
+    return np.asarray(unpack(stored["directions"]) * stored["direction_step"], dtype=np.float32)
 
 
 def parse_model(text: bytes) -> Model:

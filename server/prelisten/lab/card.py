@@ -111,10 +111,12 @@ With the same manifests, seeds and library versions that command makes the same 
 Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
-A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one linear support
-vector machine, so that log-odds = bias + one number for each signal. The last part, `together`, is such a machine over
-all signals' numbers at once. A second sum over the same bumps (logistic regression) measures whether there is speech
-at all. A source counts by the square root of its clips, and recordings as people make them count as much as clean ones.
+A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one ridge regression,
+so that log-odds = bias + one number for each signal. The last part, `together`, is such a machine over all signals'
+numbers at once, seen in the directions in which recordings differ most; its landmarks are all the clips that it was
+trained on. A second sum over the signals' bumps (logistic regression) measures whether there is speech at all. A source
+counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,
+each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
 
 Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight 0.5), and of each clean
 genuine clip a copy that was taken apart and rebuilt (weight 0.1), labelled spoof: what differs there is the rebuilding

@@ -1,19 +1,20 @@
 """Fit the detector's weights: a sum over signals of small kernel machines, fitted together.
 
-Each signal sees only its own numbers, through Gaussian bumps around landmarks (Williams & Seeger 2001); one linear
-machine over all bumps sets every weight at once. So the log-odds are a plain sum over signals.
+Each signal sees only its own numbers, through Gaussian bumps around landmarks (Williams & Seeger 2001); a last part
+sees all of them, around every clip that is trained on. One ridge regression sets every weight at once, so that the
+log-odds are a plain sum over the parts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 from sklearn.linear_model import LogisticRegression
-from sklearn.svm import SVC
 
 from prelisten.lab.corpus import DEGRADED, WILD, Corpus, part_slices, pick
 from prelisten.lab.resynthesis import METHODS
@@ -23,7 +24,8 @@ from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 Matrix = NDArray[np.float64]
 
 LANDMARK_STEP = CLIP / 127.0
-"""Landmarks are stored as 8-bit numbers; they are fitted as stored."""
+DIRECTION_STEP = 1.0 / 512.0
+"""Landmarks and directions are stored as 8-bit numbers; they are fitted as stored."""
 
 WIDTH = 0.5
 """gamma = WIDTH / (number of numbers): neighbours at a typical distance still count exp(-1)."""
@@ -34,18 +36,28 @@ REBUILT_WEIGHT = 0.1
 
 COPIES_AMONG_LANDMARKS = 0.25
 
+SOURCE_SHIFT = 0.2
+"""Variance that a clean source's own level may have, where a clip's own is about 2.
+
+Sources differ in microphone, room and codec. While fitting, each clean source has a level of its own (a random
+intercept, Laird & Ware 1982), which takes up what all its clips have in common, so that the weights learn what tells
+spoof from bona fide within a source. The levels are forgotten afterwards. Recordings as people make them have none:
+most of their sources are of one class, and what those have in common is what has to be learnt.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One kind of detector: its signals, how many landmarks each has, and those of the part over all of them.
+    """One kind of detector: its signals, and how many landmarks each of their parts has.
 
-    `together_share`: how much that part may weigh, in signals. `name` goes into the detector's id.
+    `n_directions`: in how many directions the part over all signals sees its numbers. `together_share`: how much that
+    part may weigh, in signals. `name` goes into the detector's id.
     """
 
     name: str
     signals: tuple[str, ...]
     n_landmarks: int
-    n_together: int
+    n_directions: int
     together_share: float = 30.0
 
     @property
@@ -55,32 +67,43 @@ class Recipe:
 
 
 RECIPES = {
-    "client": Recipe("wd", tuple(kind.name for kind in SIGNALS), n_landmarks=144, n_together=256),
-    "server": Recipe("fd", tuple(kind.name for kind in FORENSIC_SIGNALS), n_landmarks=288, n_together=1000),
+    "client": Recipe("wd", tuple(kind.name for kind in SIGNALS), n_landmarks=96, n_directions=96),
+    "server": Recipe("fd", tuple(kind.name for kind in FORENSIC_SIGNALS), n_landmarks=192, n_directions=200),
 }
 """The browser's detector, and the server's forensic one."""
 
 RIDGE = 1e-3
 STRENGTH = 6.0
-MARGIN_STRENGTH = 2.0
-"""Both chosen by leave-sources-out folds, over a factor of 30; neither matters much."""
+RESIDUAL = 1.0
+"""Variance of what the weights need not explain, where a clip's own is about 2. Neither matters much."""
 SEED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The unsupervised half of a signal's part: scaling and landmarks."""
+    """The unsupervised half of a part: scaling, directions (the part over all signals has some) and landmarks.
+
+    `landmarks` are in the units of the scaled numbers, multiples of `landmark_step`. `share` is how much the part may
+    weigh; the part over all signals has no `whitener`.
+    """
 
     centre: Matrix
     scale: Matrix
     landmarks: Matrix
+    landmark_step: float
     gamma: float
-    whitener: Matrix
+    share: float
+    directions: Matrix | None = None
+    whitener: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def place(self, vectors: Matrix) -> Matrix:
+        """Return where `vectors`, shape=(n, k), lie among the landmarks, shape=(n, k or n_directions)."""
+        z = np.clip((vectors - self.centre) / self.scale, -CLIP, CLIP)
+        return z if self.directions is None else z @ self.directions
 
     def bumps(self, vectors: Matrix) -> Matrix:
         """Return the bumps' heights, shape=(n, n_landmarks)."""
-        z = np.clip((vectors - self.centre) / self.scale, -CLIP, CLIP)
-        return gaussian(z, self.landmarks, self.gamma)
+        return gaussian(self.place(vectors), self.landmarks, self.gamma)
 
 
 def gaussian(z: Matrix, landmarks: Matrix, gamma: float) -> Matrix:
@@ -89,20 +112,42 @@ def gaussian(z: Matrix, landmarks: Matrix, gamma: float) -> Matrix:
     return np.asarray(np.exp(-gamma * np.maximum(square, 0.0)))
 
 
-def lay_out(
-    vectors: Matrix, chosen: NDArray[np.intp], scaling: tuple[Matrix, Matrix], *, gamma: float, share: float
-) -> Layout:
-    """Return the layout of one part: the rows `chosen` of `vectors`, shape=(n, k), become its landmarks.
+def _scaling(rows: Matrix) -> tuple[Matrix, Matrix]:
+    """Return centre and scale, each shape=(k,), as they will be stored."""
+    found = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    centre, scale = (one.astype(np.float32).astype(np.float64) for one in found)
+    return centre, scale
 
-    `scaling`: centre and scale, each shape=(k,). `share` is the part's share of the whole.
-    """
-    centre, scale = (one.astype(np.float32).astype(np.float64) for one in scaling)  # As they will be stored.
-    z = np.clip((vectors[chosen] - centre) / scale, -CLIP, CLIP)
+
+def lay_out(originals: Matrix, chosen: Matrix, *, share: float) -> Layout:
+    """Return the layout of one signal's part: scaled by `originals`, with the rows `chosen` as its landmarks."""
+    centre, scale = _scaling(originals)
+    gamma = WIDTH / originals.shape[1]
+    z = np.clip((chosen - centre) / scale, -CLIP, CLIP)
     landmarks = np.round(z / LANDMARK_STEP) * LANDMARK_STEP
     values, directions = np.linalg.eigh(
         gaussian(landmarks, landmarks, gamma) + RIDGE * np.eye(len(landmarks))
     )
-    return Layout(centre, scale, landmarks, gamma, directions * np.sqrt(share / values))
+    whitener = directions * np.sqrt(share / values)
+    return Layout(centre, scale, landmarks, LANDMARK_STEP, gamma, share, whitener=whitener)
+
+
+def lay_out_together(originals: Matrix, taken: Matrix, *, n_directions: int, share: float) -> Layout:
+    """Return the layout of the part over all signals: its landmarks are all the rows `taken`.
+
+    It sees the numbers in the directions in which recordings differ most (principal components): so many landmarks
+    would be too large with all the numbers, and nearly as much is known with few of the directions.
+    """
+    centre, scale = _scaling(originals)
+    z = np.clip((originals - centre) / scale, -CLIP, CLIP)
+    spread, directions = np.linalg.eigh(np.cov(z.T))
+    kept = directions[:, ::-1][:, :n_directions]
+    kept = np.clip(np.round(kept / DIRECTION_STEP), -127, 127) * DIRECTION_STEP
+    share_kept = float(spread[::-1][:n_directions].sum() / spread.sum())
+    bare = Layout(centre, scale, np.zeros(0), 0.0, 2.0 * WIDTH / z.shape[1] / share_kept, share, kept)
+    placed = bare.place(taken)
+    step = float(np.abs(placed).max() / 127.0)
+    return replace(bare, landmarks=np.round(placed / step) * step, landmark_step=step)
 
 
 @lru_cache(maxsize=4)
@@ -144,14 +189,21 @@ def _regress(inputs: Matrix, target: NDArray[np.bool_]) -> tuple[Matrix, float]:
     return machine.coef_[0].astype(np.float64), float(machine.intercept_[0])
 
 
-def _separate(inputs: Matrix, target: NDArray[np.bool_], weight: Matrix) -> tuple[Matrix, float]:
-    """Fit a linear support vector machine; as `_regress`, and better where false alarms are few.
+def separate(
+    gram: Matrix, target: NDArray[np.bool_], weight: Matrix, sources: NDArray[np.intp]
+) -> tuple[Matrix, float]:
+    """Fit kernel ridge regression with an intercept; return each clip's coefficient, shape=(n,), and the intercept.
 
-    The clips are fewer than the inputs, so that their Gram matrix is the shorter way.
+    `gram`: shape=(n, n), overwritten. `weight`: shape=(n,), a clip of weight 2 counts as two. `sources`: shape=(n,),
+    the number of each clip's source, -1 for one without a level of its own.
     """
-    machine = SVC(C=MARGIN_STRENGTH, kernel="precomputed", cache_size=1000)
-    machine.fit((inputs @ inputs.T).astype(np.float64), target, sample_weight=weight)
-    return machine.dual_coef_[0] @ inputs[machine.support_], float(machine.intercept_[0])
+    has_level = sources >= 0
+    gram += SOURCE_SHIFT * ((sources[:, None] == sources[None, :]) & has_level[None, :])
+    gram[np.diag_indices_from(gram)] += RESIDUAL / (weight / weight.mean())
+    right = np.stack([np.where(target, 1.0, -1.0), np.ones(target.size)], axis=1)
+    solved = cho_solve(cho_factor(gram, lower=True, overwrite_a=True, check_finite=False), right)
+    bias = float(solved[:, 0].sum() / solved[:, 1].sum())
+    return solved[:, 0] - bias * solved[:, 1], bias
 
 
 def source_weight(corpus: Corpus) -> Matrix:
@@ -186,80 +238,85 @@ def training_weight(corpus: Corpus) -> Matrix:
 def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
     """Fit both questions, spoof against bona fide and speech against the rest.
 
-    The copies in `corpus` take part in the first by their weight; the second is asked of the recordings themselves.
+    The copies in `corpus` take part in the first by their weight; in the second all but the rebuilt ones count alike,
+    and the part over all signals has no say.
     """
     labels, is_original = corpus.column("label"), corpus.column("made") == ""
     is_speech, is_spoof = labels != "nonspeech", labels == "spoof"
     weight = training_weight(corpus)
     taken = is_speech & (weight > 0.0)
-    layouts = _layouts(corpus.vectors, is_speech & is_original, taken & ~is_original, recipe, seed)
-    used = taken | is_original
-    inputs = np.zeros((len(corpus.clips), sum(one.whitener.shape[1] for one in layouts)), dtype=np.float32)
+    asked = is_original | (np.isin(corpus.column("made"), list(COPY_WEIGHT)) & (weight > 0.0))
+    own = _layouts(corpus.vectors, is_speech & is_original, taken & ~is_original, recipe, seed)
+    *slices, every = slices_of(recipe)
+    together = lay_out_together(
+        corpus.vectors[is_speech & is_original][:, every],
+        corpus.vectors[taken][:, every],
+        n_directions=recipe.n_directions,
+        share=recipe.together_share / len(recipe.signals),
+    )
+    inputs = np.zeros((len(corpus.clips), sum(one.whitener.shape[1] for one in own)), dtype=np.float32)
+    used = taken | asked
     inputs[used] = np.concatenate(
         [
             (one.bumps(corpus.vectors[used][:, where]) @ one.whitener).astype(np.float32)
-            for one, where in zip(layouts, slices_of(recipe), strict=True)
+            for one, where in zip(own, slices, strict=True)
         ],
         axis=1,
     )
+    gram = together.share * gaussian(together.landmarks, together.landmarks, together.gamma)
+    gram += inputs[taken] @ inputs[taken].T
     by_class = np.array([weight[taken & (is_spoof == one)].sum() for one in (False, True)])
-    balanced = weight / by_class[is_spoof.astype(int)] * (is_speech & is_original).sum() / 2.0
-    spoof, spoof_bias = _separate(inputs[taken], is_spoof[taken], balanced[taken])
-    speech, speech_bias = _regress(inputs[is_original], is_speech[is_original])
+    balanced = weight / by_class[is_spoof.astype(int)]
+    sources = np.where(domain(corpus) == WILD, -1, np.unique(corpus.column("source"), return_inverse=True)[1])
+    clips, spoof_bias = separate(gram, is_spoof[taken], balanced[taken], sources[taken])
+    speech, speech_bias = _regress(inputs[asked], is_speech[asked])
+    columns = np.stack([clips @ inputs[taken], speech], axis=1)
+    edges = np.cumsum([0] + [one.whitener.shape[1] for one in own])
+    weights = [
+        one.whitener @ columns[first:last]
+        for one, first, last in zip(own, edges[:-1], edges[1:], strict=True)
+    ]
+    weights.append(np.stack([together.share * clips, np.zeros(clips.size)], axis=1))
     return _centred(
         pick(corpus, is_original),
-        Fitted(recipe, layouts, (), np.zeros(0), (spoof_bias, speech_bias)),
-        (spoof, speech),
+        Fitted(
+            recipe, (*own, together), tuple(weights), np.zeros((len(weights), 2)), (spoof_bias, speech_bias)
+        ),
     )
 
 
 def _layouts(
     vectors: Matrix, original: NDArray[np.bool_], copied: NDArray[np.bool_], recipe: Recipe, seed: int
 ) -> tuple[Layout, ...]:
-    """Lay out every part: scaled by the recordings, with landmarks of which a quarter are copies."""
+    """Lay out every signal's part: scaled by the recordings, with landmarks of which a quarter are copies."""
     rng = np.random.default_rng(seed)
     found = []
-    for name, where in zip(recipe.parts, slices_of(recipe), strict=True):
-        is_last = name == TOGETHER
-        n = recipe.n_together if is_last else recipe.n_landmarks
+    for where in slices_of(recipe)[:-1]:
+        n = recipe.n_landmarks
         n_copies = min(int(COPIES_AMONG_LANDMARKS * n), int(copied.sum()))
         pool = rng.choice(np.flatnonzero(original), min(n - n_copies, int(original.sum())), replace=False)
         if n_copies:
             pool = np.concatenate([pool, rng.choice(np.flatnonzero(copied), n_copies, replace=False)])
-        at = np.searchsorted(np.flatnonzero(original | copied), pool)
-        rows = vectors[original | copied][:, where]
-        inside = original[original | copied]
-        centre, scale = rows[inside].mean(axis=0), rows[inside].std(axis=0) + 1e-6
-        found.append(
-            lay_out(
-                rows,
-                at,
-                (centre, scale),
-                gamma=(2.0 if is_last else 1.0) * WIDTH / rows.shape[1],
-                share=(recipe.together_share if is_last else 1.0) / len(recipe.signals),
-            )
-        )
+        rows = vectors[:, where]
+        found.append(lay_out(rows[original], rows[pool], share=1.0 / len(recipe.signals)))
     return tuple(found)
 
 
-def _centred(corpus: Corpus, fitted: Fitted, coefficients: tuple[Matrix, Matrix]) -> Fitted:
-    """Unfold the coefficients, and move each signal's mean over the speech clips into the bias: 0 then means usual.
+def _centred(corpus: Corpus, fitted: Fitted) -> Fitted:
+    """Move each signal's mean over the speech clips into the bias: 0 then means usual.
 
     Both classes count alike in that mean.
     """
-    edges = np.cumsum([0] + [one.whitener.shape[1] for one in fitted.layouts])
-    weights = tuple(
-        one.whitener @ np.stack([column[first:last] for column in coefficients], axis=1)
-        for one, first, last in zip(fitted.layouts, edges[:-1], edges[1:], strict=True)
-    )
-    plain = replace(fitted, weights=weights, offsets=np.zeros((len(weights), 2)))
     labels = corpus.column("label")
     usual = np.mean(
-        [plain.contributions(corpus.vectors[labels == name]).mean(axis=0) for name in ("bona_fide", "spoof")],
+        [
+            fitted.contributions(corpus.vectors[labels == name]).mean(axis=0)
+            for name in ("bona_fide", "spoof")
+        ],
         axis=0,
     )
     spoof, speech = (float(value) for value in np.array(fitted.bias) + usual.sum(axis=0))
-    return replace(plain, offsets=-usual, bias=(spoof, speech))
+    return replace(fitted, offsets=-usual, bias=(spoof, speech))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,16 +334,7 @@ def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, A
     """Return the model file's content, the calibration folded into the weights."""
     factor = np.array([calibration.slope, 1.0])
     parts = [
-        {
-            "name": name,
-            "centre": pack(layout.centre, "f4"),
-            "scale": pack(layout.scale, "f4"),
-            "landmarks": pack(np.round(layout.landmarks / LANDMARK_STEP), "i1"),
-            "landmark_step": LANDMARK_STEP,
-            "weights": pack(weights * factor, "f8"),
-            "offset": [float(value) for value in offset * factor],
-            "gamma": layout.gamma,
-        }
+        _stored_part(name, layout, weights * factor, offset * factor)
         for name, layout, weights, offset in zip(
             fitted.recipe.parts, fitted.layouts, fitted.weights, fitted.offsets, strict=True
         )
@@ -302,3 +350,20 @@ def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, A
         "speech_floor": calibration.speech_floor,
         "parts": parts,
     }
+
+
+def _stored_part(name: str, layout: Layout, weights: Matrix, offset: Matrix) -> dict[str, Any]:
+    part: dict[str, Any] = {
+        "name": name,
+        "centre": pack(layout.centre, "f4"),
+        "scale": pack(layout.scale, "f4"),
+        "landmarks": pack(np.round(layout.landmarks / layout.landmark_step), "i1"),
+        "landmark_step": layout.landmark_step,
+        "weights": pack(weights, "f4" if layout.directions is not None else "f8"),
+        "offset": [float(value) for value in offset],
+        "gamma": layout.gamma,
+    }
+    if layout.directions is not None:
+        part["directions"] = pack(np.round(layout.directions / DIRECTION_STEP), "i1")
+        part["direction_step"] = DIRECTION_STEP
+    return part
