@@ -74,7 +74,7 @@ def test_commands_on_the_pages_exist(path):
             assert parser().parse_args(words).run, command
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, DOCS / "widget.md"], ids=lambda path: path.name)
 def test_links_lead_to_pages(path):
     """Every relative link is a file."""
     for link in re.findall(r"\]\(((?!http|/)[^)#]+)\)", path.read_text()):
