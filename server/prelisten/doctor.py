@@ -27,7 +27,7 @@ from sqlalchemy import select
 from prelisten.assets import bundled_detector, manifest, web_root
 from prelisten.config import Config
 from prelisten.engine.embedded import EmbeddedEngine
-from prelisten.errors import PrelistenError
+from prelisten.errors import PrelistenError, StorageError
 from prelisten.keys import key_file, load_keys
 from prelisten.media.listen import listen
 from prelisten.media.sandbox import ABILITIES, abilities
@@ -35,6 +35,7 @@ from prelisten.policy import load_policy
 from prelisten.proxy import read_trusted
 from prelisten.storage.sql import SqlStorage, open_existing
 from prelisten.storage.tables import submissions
+from prelisten.wiring import open_single_use
 
 # A site of a day's uploads fits; past that one wants to hear of it before the disk is full.
 LITTLE_SPACE_FACTOR = 4
@@ -159,6 +160,34 @@ def _database(config: Config) -> Iterator[Remark]:
         yield from _clock(storage)
     finally:
         storage.close()
+
+
+def _spent_hints(config: Config) -> Iterator[Remark]:
+    """Look whether the store of spent hints is there, and whether it may forget what it must keep."""
+    store = open_single_use(config)
+    if store is None:
+        return
+    try:
+        policy = store.forgets_by()
+    except StorageError as error:
+        yield Remark(
+            Level.UNSAFE,
+            "spent hints",
+            str(error),
+            "Until then hints count as none; recordings are screened fully.",
+        )
+        return
+    finally:
+        store.close()
+    if policy is None:
+        yield Remark(Level.OK, "spent hints", "Redis answers, and keeps its records.")
+    else:
+        yield Remark(
+            Level.BETTER,
+            "spent hints",
+            f"When its memory is full, Redis throws records away ({policy}): such a hint can be used again.",
+            "`maxmemory-policy noeviction`.",
+        )
 
 
 def _workers(storage: SqlStorage, config: Config) -> Iterator[Remark]:
@@ -379,6 +408,7 @@ LOOKS: tuple[Look, ...] = (
     _signing_keys,
     _disk,
     _database,
+    _spent_hints,
     _policy,
     _bundle,
     _decoding,

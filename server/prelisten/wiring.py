@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
 from prelisten.config import Config
@@ -9,13 +11,15 @@ from prelisten.decisions import activate_policy
 from prelisten.detectors import AcceptedDetectors
 from prelisten.engine.embedded import EmbeddedEngine
 from prelisten.errors import ConfigError
-from prelisten.hints.store import SingleUse
 from prelisten.keys import watch_keys
 from prelisten.pipeline import Services
 from prelisten.policy import load_policy
 from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
 from prelisten.storage.blobs import Blobs, remove_leftovers
 from prelisten.storage.sql import open_storage
+
+if TYPE_CHECKING:
+    from prelisten.hints.store.redis import RedisSingleUse
 
 
 def wire(config: Config) -> Services:
@@ -43,7 +47,7 @@ def wire(config: Config) -> Services:
     )
 
 
-def open_single_use(config: Config) -> SingleUse | None:
+def open_single_use(config: Config) -> RedisSingleUse | None:
     """Return the store that the settings name, or `None`: tokens are then spent in the database.
 
     Raises `ConfigError` where its client is not installed. Redis itself may be down: then hints do not count.

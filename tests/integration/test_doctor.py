@@ -175,3 +175,18 @@ def test_settings_are_printed_without_a_site(tmp_path):
     assert "* PRELISTEN_WAIT_S=3.0" in done.stdout
     assert "  PRELISTEN_WORKERS=1" in done.stdout
     assert not (tmp_path / "none").exists()
+
+
+def test_redis_that_forgets_or_is_down_is_said(tmp_path, redis_server):
+    """A store that is there and keeps its records is in order; a full one that throws some away is not."""
+    import redis
+
+    config = load_config({}, data=tmp_path, redis_url=redis_server.url)
+    of_redis = lambda: next(remark for remark in examine(config) if remark.about == "spent hints")  # noqa: E731
+    assert of_redis().level is Level.OK
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", 10**8)
+    assert (of_redis().level, of_redis().advice) == (Level.BETTER, "`maxmemory-policy noeviction`.")
+    redis_server.stop()
+    assert of_redis().level is Level.UNSAFE

@@ -80,6 +80,18 @@ class RedisSingleUse:
         except (redis.RedisError, OSError) as error:
             raise _unavailable(error) from error
 
+    def forgets_by(self) -> str | None:
+        """Return the policy by which records may be thrown away before their time; `None`: none is.
+
+        Raises `StorageError`.
+        """
+        try:
+            told: Any = self._client.info("memory")
+        except (redis.RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        policy = str(told.get("maxmemory_policy", "noeviction"))
+        return None if policy == "noeviction" or not told.get("maxmemory") else policy
+
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
