@@ -180,13 +180,13 @@ class WatchedKeys(Keys):
         return self._now
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells one content of the file from the next; writing it anew makes a new inode."""
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """Return what tells one content of the file, or one owner, from the next; writing it anew makes a new inode."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def key_file(config: Config) -> Path:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from prelisten.checks.claim import MISMATCH
 from prelisten.hints import verify
 from prelisten.hints.seal import SealedHint, session_digest
-from prelisten.hints.store import SqlSingleUse
+from prelisten.hints.store import SingleUse, SqlSingleUse
 from prelisten.hints.store.interface import VERIFICATION
 from prelisten.hints.verify import hint_check, read_token
 from prelisten.pipeline import Services, recompute_claim, verified_claim
@@ -108,8 +108,8 @@ def _own_key(question: Question, services: Services) -> str | None:
 
 
 def _id(sealed: SealedHint, question: Question, own_key: str | None, services: Services) -> str:
-    """Return the id that the same question always has. The challenge's id stands for action and session, too."""
-    text = f"{sealed.challenge.cid}:{question.sha256}:{own_key or ''}"
+    """Return the id that the same question of one asker always has. The challenge stands for action and session."""
+    text = f"{sealed.challenge.cid}:{question.sha256}:{question.asker}:{own_key or ''}"
     return VERIFICATION + services.keys.digest("verification", text)[:ID_DIGITS]
 
 
@@ -138,11 +138,11 @@ def _spent(
     services: Services,
 ) -> dict[str, Any]:
     """Spend the token and store the answer; the first to store it is told something new."""
-    made, asked = _told(check, sealed), verification_id
-    with services.storage.transaction() as tx:
-        store = services.single_use or SqlSingleUse(tx)
+    made, asked = _told(check, sealed), (None, verification_id)
+
+    def spend(store: SingleUse) -> str | None:
         try:
-            spent_for = store.consume(
+            return store.consume(
                 sealed.challenge.cid,
                 sha256=question.sha256,
                 idempotency_key=own_key,
@@ -151,8 +151,13 @@ def _spent(
                 expires_at=sealed.exp,
             )
         except TokenSpent as error:
-            spent_for = error.spent_for or ""
-        if spent_for not in (None, asked):
+            return error.spent_for or ""
+
+    # Redis is asked before the transaction: while it hangs, nobody else shall have to wait for the database.
+    if services.single_use is not None and spend(services.single_use) not in asked:
+        return _told(hint_check(TokenState.DUPLICATE), None)
+    with services.storage.transaction() as tx:
+        if services.single_use is None and spend(SqlSingleUse(tx)) not in asked:
             return _told(hint_check(TokenState.DUPLICATE), None)
         if tx.add_verification(verification_id, made, expires_at=sealed.exp):
             return made

@@ -7,7 +7,7 @@
 // VERIFY_URL is where the API is, for example https://voice.example/prelisten/v1, and VERIFY_KEY an API key with
 // the scope `verify`. The key stays on this side: no page ever sees it.
 //
-// `success` says that the token is good: fresh, intact, unused, and about this very file. It never says that what the
+// `success` says that the token is good: fresh, intact, unused before this question, and about this very file. It never says that what the
 // browser claims is true. Without success, whatever the reason: take the recording and screen it fully, as every one
 // that comes without a hint.
 
@@ -108,7 +108,7 @@ function pause(seconds) {
  */
 export function meaning(answer) {
   if (answer === null) return { hint: "unknown", until_screened: "hold", why: ["no answer"] };
-  const isGood = answer.success && !answer.repeated && answer.recomputed !== "mismatch";
+  const isGood = answer.success && answer.recomputed !== "mismatch";
   return { hint: isGood ? "good" : "none", until_screened: answer.floor, why: answer.codes };
 }
 

@@ -16,6 +16,8 @@ file=$1 token=$2 action=${3:-voice-upload}
 [ -r "$file" ] || { echo "verify.sh: $file cannot be read" >&2; exit 2; }
 quoted=$(printf '%s' "$file" | sed 's/[\\"]/\\&/g')
 session=${4:-}
+# One key for this sending and its retries: whoever sends the same token and file again is told `HINT_DUPLICATE`.
+sending=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
 # The key comes to curl through its standard input: arguments can be read by every account of the machine. The token
 # came from a sender: as a plain `-F`, one that begins with `@` or `<` would have curl send a file of ours.
@@ -26,12 +28,13 @@ answer=$(
       --form-string "response=$token" \
       --form-string "action=$action" \
       --form-string "session=$session" \
+      --form-string "idempotency_key=$sending" \
       "${VERIFY_URL}/verify"
 ) || { printf '%s\n' "$answer" >&2; exit 2; }
 
 printf '%s\n' "$answer"
 # Inside the answer's own texts every quotation mark has a backslash before it.
-case $answer in
+case $(printf '%s' "$answer" | tr -d ' \n') in
   *'"success":true'*) exit 0 ;;
   *) exit 1 ;;
 esac

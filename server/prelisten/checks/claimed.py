@@ -14,6 +14,8 @@ from wasm_detector.streaming import REMAINDER_S, SEGMENT_S, cut, plan_windows
 # The browser rounds each window to frames, and the sum to milliseconds.
 ROUNDING_MS = 2
 TOLERANCE_S = COVERAGE_TOLERANCE_MS / 1000
+# A stretch of six seconds would be cut into two segments.
+LONGEST_PIECE_S = SEGMENT_S + REMAINDER_S - 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read_claimed(claim: Mapping[str, Any], *, max_seconds: float, seed: str) -> 
         return Claimed(claim, n_segments=len(segments))
     start, end = segments[-1]
     if end > total_s - TOLERANCE_S:  # A decoder may find a little more at the end, which belongs to it.
-        segments = (*segments[:-1], (start, end + TOLERANCE_S))
+        segments = (*segments[:-1], (start, min(end + TOLERANCE_S, start + LONGEST_PIECE_S)))
     if len(segments) * SEGMENT_S <= max_seconds + SEGMENT_S:
         return Claimed(claim, segments, n_segments=len(segments))
     places = claimed_segments(len(segments))
@@ -84,8 +86,7 @@ def _whole(total_s: float, n_bytes: int) -> tuple[Stretch, ...]:
     start, end = segments[-1]
     if end - start > SEGMENT_S:
         return (*segments[:-1], (start, start + SEGMENT_S), (start + SEGMENT_S, end))
-    # A stretch of six seconds would be cut again.
-    longest = SEGMENT_S + REMAINDER_S - 0.001 - TOLERANCE_S
+    longest = LONGEST_PIECE_S - TOLERANCE_S
     return (*segments[:-2], (segments[-2][0], min(end, segments[-2][0] + longest)))
 
 

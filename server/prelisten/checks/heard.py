@@ -52,8 +52,9 @@ def plan_of(claimed: Claimed | None, *, max_seconds: float, seed: str | None, **
 def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claimed | None = None) -> Heard:
     """Listen to the recording once, block by block, with the browser's detector and with `forensic`.
 
-    What the detectors hear, and so the decision, is the plan's own; a claim only makes the browser's detector listen
-    to further places, for the check `claim` alone. Raises `MediaError` when not a single sample came, `StorageError`
+    What the detectors hear, and so the score, is the plan's own; a claim only makes the browser's detector listen to
+    further places, for the check `claim` alone. A fault of the file that shows there is told too, which can make a
+    decision stricter, never laxer. Raises `MediaError` when not a single sample came, `StorageError`
     when the samples cannot be kept.
     """
     with blobs.new_file() as path:

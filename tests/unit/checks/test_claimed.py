@@ -51,6 +51,17 @@ def test_segments_are_those_of_the_widget(total_s: float, max_seconds: float) ->
     assert claimed.segments[-1][1] - claimed.segments[-1][0] < 6.0  # Or the detector would cut it again.
 
 
+@pytest.mark.parametrize("total_s", [5.98, 9.98, 13.95])
+def test_last_piece_stays_one_where_our_decoder_finds_more(total_s: float) -> None:
+    """A few samples more than the browser found must not make two segments of its last one: nobody lied."""
+    claim, segments = claim_about(total_s, 120.0)
+    claimed = read_claimed(claim, max_seconds=120.0, seed=SEED)
+    windows = [(round(start * RATE), round(end * RATE)) for start, end in claimed.segments]
+    stream = Stream(RATE, windows=windows)
+    stream.push(np.zeros(round((total_s + 0.05) * RATE), np.float32), start=0)
+    assert len(stream.finish().segments) == len(segments)
+
+
 def test_segments_heard_again_are_cut_as_they_are_asked_for() -> None:
     """Also where a sample more or less decides whether the last piece stands alone."""
     for total_s, n_bytes in ((6.02, 1), (5.98, 2), (6.02, 2), (5.98, 1), (10.0, 2), (10.0, 1)):

@@ -11,6 +11,7 @@ import functools
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,6 @@ def create_app(folder: str | None = None) -> Flask:
     app.config.update(SECRET_KEY=cookie_key(data / "cookie.key"), SESSION_COOKIE_SAMESITE="Lax")
     database = Database(data / "open_mic.sqlite3")
     prelisten = Prelisten(app)
-    # A hash to compare with where there is no such name, so that both answers take as long.
-    nobody = generate_password_hash(secrets.token_hex())
 
     def signed_in(view: Callable[..., Any]) -> Callable[..., Any]:
         """Lead those who are not signed in to the sign-in; above `screened`, before anything is received."""
@@ -88,7 +87,7 @@ def create_app(folder: str | None = None) -> Flask:
             return redirect(url_for("sign_in"), code=303)
         known = database.password_hash(name)
         right = (
-            check_password_hash(known or nobody, password)
+            check_password_hash(known, password)
             if known
             else database.add_person(name, generate_password_hash(password))
         )
@@ -171,6 +170,10 @@ def create_app(folder: str | None = None) -> Flask:
 def cookie_key(path: Path) -> bytes:
     """Return the key of the session cookies, made at the first start."""
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+        made = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(32))
+        with suppress(FileExistsError):  # Another process that started at the same moment was first.
+            os.link(made, path)
+        made.unlink()
     return path.read_bytes()
