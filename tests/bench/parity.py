@@ -16,6 +16,7 @@ import csv
 import itertools
 import json
 import math
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
@@ -43,10 +44,7 @@ LONG_S = (125.0, 180.4, 310.0)
 # A browser decodes this much at most; the longest ones are written at the lower rates.
 LONG_RATES = (16_000, 22_050)
 SEED = "5e" * 32
-STAY = """form => form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  form.dataset.sent = "";
-})"""
+SETTLE_MS = 500
 
 
 def sources(manifest: Path | None, n_files: int) -> Iterator[NDArray[np.float32]]:
@@ -89,16 +87,23 @@ def write(samples: NDArray[np.float32], ending: str, rate: int, folder: Path, nu
     return path
 
 
+def open_form(page: Page, url: str) -> None:
+    """Open the form. It stays: it holds the submit, has the claim sealed, submits again, and that goes nowhere."""
+    page.goto(url)
+    page.locator("form").evaluate("form => form.addEventListener('submit', event => event.preventDefault())")
+
+
 def browser_claim(page: Page, path: Path) -> dict[str, Any]:
     """Choose a file, send the form, and return the claim that the page has sealed on the way."""
     element = page.locator("prelisten-check")
     page.locator("#voice").set_input_files(path)
-    page.locator("prelisten-check[state=done]").wait_for(timeout=300_000)
-    with page.expect_request("**/seal", timeout=60_000) as sealing:
-        page.locator("form").evaluate("form => { delete form.dataset.sent; form.requestSubmit(); }")
-    page.locator("form[data-sent]").wait_for(timeout=60_000)
-    body = json.loads(sealing.value.post_data or "")
+    page.locator("prelisten-check[state=done]").wait_for(timeout=120_000)
+    with page.expect_response("**/seal", timeout=20_000) as sealing:
+        page.locator("form").evaluate("form => form.requestSubmit()")
+    body = json.loads(sealing.value.request.post_data or "")
+    page.wait_for_timeout(SETTLE_MS)  # The page submits again; only then may the file be taken away.
     element.evaluate("element => element.reset()")
+    page.locator("prelisten-check[state=idle]").wait_for(timeout=20_000)
     return dict(body["claim"])
 
 
@@ -163,8 +168,8 @@ def main() -> None:
                 try:
                     claim = browser_claim(page, path)
                 except Exception as error:  # Told below: a recording that the browser did not take.
-                    failed.append(f"{path.name}: {error}"[:200])
-                    page.locator("prelisten-check").evaluate("element => element.reset()")
+                    failed.append(f"{path.name}: {error}".splitlines()[0][:200])
+                    open_form(page, server.url)
                     continue
                 word, differences, heard = recompute(path, claim, config)
                 words[ending][word] += 1
@@ -173,6 +178,12 @@ def main() -> None:
                 for group, distance in distances(claim, heard).items():
                     largest[ending][group] = max(largest[ending][group], float(distance))
                 path.unlink()
+                if number % 20 == 19:
+                    print(
+                        f"{number + 1} done, {len(mismatches)} not within tolerance",
+                        file=sys.stderr,
+                        flush=True,
+                    )
         finally:
             browser.close()
             server.stop()
