@@ -228,6 +228,18 @@ def test_sending_again_later_has_a_token_of_its_own(page: Page, app: OwnApp) -> 
     assert first.fields["voice-hint"] != second.fields["voice-hint"]
 
 
+def test_spent_token_is_not_sent_again_when_sealing_fails(page: Page, app: OwnApp) -> None:
+    """The second sending meets a server that cannot seal: no token is better than one that is spent."""
+    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
+    form = chosen(opened(page, app, form_markup(), script=script))
+    form.page.locator("#send").click()
+    assert app.wait_taken().tokens == {"voice": "ok"}
+    form.page.route("**/prelisten/v1/seal", lambda route: route.fulfill(status=500))
+    form.page.wait_for_timeout(1200)
+    form.page.locator("#send").click()
+    assert app.wait_taken(2).tokens == {"voice": "absent"}
+
+
 def test_invalid_form_is_not_sealed_and_can_be_corrected(page: Page, app: OwnApp) -> None:
     """The browser's own validation comes first; nothing is said about the file before the form is valid."""
     form = chosen(opened(page, app, form_markup(extra='<input name="title" required>')))
@@ -456,7 +468,7 @@ def test_refused_seal_costs_the_token_at_most(
 @pytest.mark.parametrize("path", ["seal", "challenge"])
 def test_server_that_hangs_costs_the_wait_and_no_more(page: Page, app: OwnApp, path: str) -> None:
     """Neither a seal nor a challenge that never answers keeps a form longer than `wait`."""
-    form = opened(page, app, form_markup('test="clear" wait="1500"'))
+    form = opened(page, app, form_markup('wait="1500"'))
     form.page.route(f"**/prelisten/v1/{path}", lambda route: None)
     chosen(form).page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "absent"}
@@ -465,7 +477,7 @@ def test_server_that_hangs_costs_the_wait_and_no_more(page: Page, app: OwnApp, p
 @pytest.mark.parametrize("path", ["seal", "challenge"])
 def test_connection_that_breaks_costs_the_token_at_most(page: Page, app: OwnApp, path: str) -> None:
     """A broken connection is no answer; the form goes at once."""
-    form = opened(page, app, form_markup())
+    form = opened(page, app, form_markup(""))
     form.page.route(f"**/prelisten/v1/{path}", lambda route: route.abort())
     chosen(form).page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "absent"}

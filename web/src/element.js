@@ -265,7 +265,7 @@ export class PrelistenCheck extends LitElement {
       if (this.test) await asked;
       this.#say("ui.announce.start");
       const options = { maxSeconds: this.#seconds(), signal, onProgress: this.#onProgress };
-      const outcome = await (session.fixed ? session.fixedOutcome(file) : client.screen(file, options));
+      const outcome = await (this.test && session.fixed ? session.fixedOutcome(file) : client.screen(file, options));
       if (signal.aborted) return;
       this.#finish(outcome);
       if (this.seal === "result") await this.#sealClaim(signal).catch(() => {}); // The submit tries again.
@@ -408,6 +408,7 @@ export class PrelistenCheck extends LitElement {
         return false;
       }
       if (mayKeep && this.#sealed?.isFresh()) return true;
+      if (!this.#sealed) this.#setToken(""); // What has gone with a form is spent, also when sealing fails now.
       const sealed = await this.#session.seal(file, outcome, DETECTOR.sha256, signal);
       if (signal.aborted || this.#outcome !== outcome) return true;
       this.#keep(sealed);
@@ -428,7 +429,8 @@ export class PrelistenCheck extends LitElement {
 
   /** A page may read the form at any time: keep its token fresh, as long as somebody sees the page. */
   #renew = () => {
-    if (document.hidden || !this.isConnected || this.state !== "done" || this.#sealed?.isFresh() !== false) return;
+    if (this.seal !== "result" || document.hidden || !this.isConnected || this.state !== "done") return;
+    if (this.#sealed?.isFresh() !== false) return;
     this.#running = this.#sealClaim(new AbortController().signal).then(() => {}, () => {});
   };
 
@@ -487,7 +489,7 @@ export class PrelistenCheck extends LitElement {
       progress: this.#progress,
       result: this.result,
       show: SHOWS[Math.min(...allowed)],
-      isTest: Boolean(this.#session?.fixed),
+      isTest: Boolean(this.test && this.#session?.fixed),
       error: this.#code ? this.#sentence(this.#code) : "",
       held: this.#held,
       cancel: () => {
