@@ -71,8 +71,6 @@ class Hold {
   #held = null;
   #passing = false;
   #passedAt = -Infinity;
-  /** @type {HTMLElement | null} the button that the form is, or was last, sent with */
-  #submitter = null;
 
   /** @param {HTMLFormElement} form */
   constructor(form) {
@@ -97,30 +95,31 @@ class Hold {
     if (this.#passing) this.#passedAt = performance.now();
     // Prevented already: the page has read the form before us, and another event would make it do so twice.
     if (this.#passing || event.defaultPrevented || closesDialog(this.form, event.submitter)) return;
-    const again = this.#held || this.#isAgain(event.submitter);
+    const again = this.#held || this.#isAgain();
     const waiting = again ? [] : [...this.participants].filter((participant) => participant.needsHold());
     if (!again && !waiting.length) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    this.#submitter = event.submitter; // Whoever presses another button meanwhile means that one.
-    if (!again) this.#hold(waiting);
+    if (!again) this.#hold(waiting, event.submitter);
   }
 
-  /** @param {HTMLElement | null} submitter */
-  #isAgain(submitter) {
+  #isAgain() {
     const now = performance.now();
-    return submitter === this.#submitter && now - this.#passedAt < AGAIN_MS && now - touchedAt < SAME_TASK_MS;
+    return now - this.#passedAt < AGAIN_MS && now - touchedAt < SAME_TASK_MS;
   }
 
-  /** @param {Participant[]} waiting */
-  async #hold(waiting) {
+  /**
+   * @param {Participant[]} waiting
+   * @param {HTMLElement | null} submitter
+   */
+  async #hold(waiting, submitter) {
     const held = (this.#held = new AbortController());
     const timer = setTimeout(() => held.abort(), Math.max(...waiting.map(({ wait }) => wait())));
     const mayGo = await Promise.all(waiting.map((participant) => this.#prepared(participant, held.signal)));
     clearTimeout(timer);
     if (this.#held !== held) return; // Withdrawn.
     this.#held = null;
-    if (mayGo.every(Boolean)) this.#release(this.#submitter);
+    if (mayGo.every(Boolean)) this.#release(submitter);
   }
 
   /**
