@@ -339,7 +339,7 @@ ATTACKERS = (
     Poison("one-sample-a-packet.mkv", one_sample_a_packet, DONE, "accept", (), "60,000 packets of a single sample", 3.75),
     Poison("unknown-codec.mp4", lambda: patched_name(muxed("mp4", [("aac", speech(4.0, 48_000))])), NOTHING, "reject", ("CODEC_NOT_SUPPORTED",), "a kind of sound that nobody knows"),
     Poison("second-unknown.mp4", lambda: patched_name(two_tracks("mp4", "aac")), DONE, "accept", (), "a first track that nobody knows, as newer phones write beside the common one", 8),
-    Poison("tiny-blocks.webm", lambda: tiny_blocks(300_000), DONE, "label", ("LENGTH_MISSTATED",), "300,000 packets of two bytes"),
+    Poison("tiny-blocks.webm", lambda: tiny_blocks(300_000), DONE, "label", ("SILENCE",), "300,000 packets of two bytes"),
     Poison("bad-lacing.webm", lambda: opus_webm([20 * n for n in range(50)], [bytes([255]) + b"\xff" * 50] * 50).replace(b"\x80" + bytes([255]), b"\x86" + bytes([255])), ERROR, "reject", ("DAMAGED",), "laced blocks that promise 256 packets"),
     Poison("endless-elements.webm", lambda: ebml.webm([ebml.element(ebml.CLUSTER, b"", size=ebml.UNKNOWN_SIZE)] * 50_000), ERROR, "reject", ("DAMAGED",), "50,000 open clusters inside each other"),
     Poison("carries-a-program.webm", attachments, DONE, "accept", (), "a program attached beside the sound", 8),
