@@ -15,6 +15,7 @@ RATE = 16_000
 
 
 LONGEST_TAKE_S = 12.0
+LONGEST_WRITE = 1_000_000  # Frames. libsndfile's Vorbis encoder dies of minutes at once.
 
 
 def speech_like(seconds: float = 4.0, *, seed: int = 0, rate: int = RATE) -> NDArray[np.float32]:
@@ -70,7 +71,11 @@ def encoded(
 ) -> bytes:
     """Return the samples as a file that libsndfile writes (WAV, FLAC, OGG, MP3)."""
     file = io.BytesIO()
-    sf.write(file, samples, rate, format=file_format, subtype=subtype)
+    with sf.SoundFile(
+        file, "w", rate, 1 if samples.ndim == 1 else samples.shape[1], subtype, format=file_format
+    ) as out:
+        for first in range(0, samples.shape[0], LONGEST_WRITE):
+            out.write(samples[first : first + LONGEST_WRITE])
     return file.getvalue()
 
 
