@@ -71,6 +71,27 @@ def test_token_is_kept_fresh_for_a_page_that_reads_it_any_time(page: Page, app: 
     assert asked(form) == 1
 
 
+def test_token_follows_the_session(page: Page, app: OwnApp) -> None:
+    """A visitor who logs out while the form is open: a token bound to the session that was is not kept."""
+    form = chosen(opened(page, app, form_markup('test="clear" seal="result" session="that-was"')))
+    wait_sealed(form)
+    form.page.evaluate("document.querySelector('prelisten-check').session = null")
+    wait_sealed(form, 2)
+    form.page.evaluate("document.querySelector('form').submit()")
+    assert app.wait_taken().tokens == {"voice": "ok"}
+
+
+def test_timer_that_ends_early_is_set_again(page: Page, app: OwnApp) -> None:
+    """A clock that is set back a little while the timer runs: the token is still renewed."""
+    page.add_init_script(
+        "const { setTimeout: real } = window; window.setTimeout = (run, ms) => real(run, ms > 5000 ? ms / 2 : ms);"
+    )
+    form = chosen(opened(page, app, form_markup('test="clear" seal="result"')))
+    wait_sealed(form)
+    form.page.wait_for_timeout(1000 * LIFE_S)
+    wait_sealed(form, 2)
+
+
 def test_late_submit_replaces_an_expired_token(page: Page, app: OwnApp) -> None:
     """A machine that slept: no timer ran, the token is over, the submit has it sealed again by itself."""
     page.add_init_script(

@@ -18,6 +18,7 @@ import { styles } from "./styles.js";
 const WAIT_MS = 15_000; // The longest that a submit is ever held.
 const MAX_SECONDS = 120;
 const PROGRESS_EVERY_MS = 250;
+const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
 const BUSY = new Set(["loading", "reading", "analysing"]);
 const HOLDS = new Set([...BUSY, "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
@@ -407,7 +408,7 @@ export class PrelistenCheck extends LitElement {
         this.#fail("stale");
         return false;
       }
-      if (mayKeep && this.#sealed?.isFresh()) return true;
+      if (mayKeep && this.#sealed && this.#sealed.restMs() > 0) return true;
       if (!this.#sealed) this.#setToken(""); // What has gone with a form is spent, also when sealing fails now.
       const sealed = await this.#session.seal(file, outcome, DETECTOR.sha256, signal);
       if (signal.aborted || this.#outcome !== outcome) return true;
@@ -422,15 +423,20 @@ export class PrelistenCheck extends LitElement {
   #keep(sealed) {
     this.#sealed = sealed;
     this.#setToken(sealed.token);
-    clearTimeout(this.#renewal);
-    if (this.seal === "result") this.#renewal = setTimeout(this.#renew, sealed.freshMs);
+    this.#renew();
     this.#emit("sealed", { expiresAt: sealed.expires_at });
   }
 
-  /** A page may read the form at any time: keep its token fresh, as long as somebody sees the page. */
+  /**
+   * A page may read the form at any time: keep its token fresh, as long as somebody sees the page. A timer may end a
+   * little before the clock says so, and a server may be away: whatever happens, the next look is planned.
+   */
   #renew = () => {
-    if (this.seal !== "result" || document.hidden || !this.isConnected || this.state !== "done") return;
-    if (this.#sealed?.isFresh() !== false) return;
+    clearTimeout(this.#renewal);
+    if (this.seal !== "result" || !this.#sealed || document.hidden || !this.isConnected) return;
+    const restMs = this.#sealed.restMs();
+    this.#renewal = setTimeout(this.#renew, restMs > 0 ? Math.ceil(restMs) : RENEWAL_RETRY_MS);
+    if (restMs > 0 || this.state !== "done") return;
     this.#running = this.#sealClaim(new AbortController().signal).then(() => {}, () => {});
   };
 
@@ -502,6 +508,11 @@ export class PrelistenCheck extends LitElement {
         this.#input?.focus();
       },
     };
+  }
+
+  /** @param {Map<string, unknown>} changed */
+  updated(changed) {
+    if (changed.has("session") || changed.has("action") || changed.has("seal")) this.#renew();
   }
 
   render() {

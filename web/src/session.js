@@ -7,7 +7,8 @@ import { fixedOutcome, isFixed } from "./fixed.js";
  * @typedef {{challenge: string, cid: string, expires_at: number, detector: {id: string, sha256: string},
  *   ui: {show?: string, max_seconds?: number}, test?: boolean}} Challenge
  * @typedef {{action: string, session: string | null, test: string | null}} Binding
- * @typedef {{token: string, expires_at: number, isFresh: () => boolean, freshMs: number}} Sealed
+ * @typedef {{token: string, expires_at: number, restMs: () => number}} Sealed `restMs`: for how long it is still fresh,
+ *   0 when it is not, or when it is bound to what the element no longer says
  */
 
 // Of a life that the server states; the rest is for slow uploads.
@@ -37,7 +38,7 @@ class ServerError extends Error {
 export class Session {
   /** @type {Challenge | null} */
   #challenge = null;
-  #isFresh = () => false;
+  #restMs = () => 0;
   #asked = "";
   /** What the server allows to be shown, and how much to analyse; empty until the first challenge. */
   ui = /** @type {Challenge["ui"]} */ ({});
@@ -60,16 +61,22 @@ export class Session {
    */
   async challenge(signal) {
     const { action, session, test } = this.binding();
-    const asked = JSON.stringify([action, session, test]);
-    if (this.#challenge && asked === this.#asked && this.#isFresh()) return this.#challenge;
+    const asked = this.#wanted();
+    if (this.#challenge && asked === this.#asked && this.#restMs() > 0) return this.#challenge;
     const body = session === null ? { action } : { action, session };
-    let { answer, life } = await this.#post("challenge", body, signal);
+    let { answer, restMs } = await this.#post("challenge", body, signal);
     this.fixed = test && mayFix(test, answer.test) ? test : null;
-    if (this.fixed) ({ answer, life } = await this.#post("challenge", { ...body, test: this.fixed }, signal));
+    if (this.fixed) ({ answer, restMs } = await this.#post("challenge", { ...body, test: this.fixed }, signal));
     this.ui = answer.ui ?? {};
     this.#asked = asked;
-    this.#isFresh = life.isFresh;
+    this.#restMs = restMs;
     return (this.#challenge = answer);
+  }
+
+  /** What the element says now, in a form that can be compared. */
+  #wanted() {
+    const { action, session, test } = this.binding();
+    return JSON.stringify([action, session, test]);
   }
 
   /**
@@ -114,6 +121,7 @@ export class Session {
    */
   async #seal(file, outcome, detectorSha256, signal) {
     const { challenge, cid } = await this.challenge(signal);
+    const asked = this.#asked;
     const claim = {
       v: 1,
       cid,
@@ -123,16 +131,16 @@ export class Session {
       env: { decoder: outcome.decoder, rate: outcome.rate },
       t: outcome.times,
     };
-    const { answer, life } = await this.#post("seal", { challenge, claim }, signal);
+    const { answer, restMs } = await this.#post("seal", { challenge, claim }, signal);
     this.#challenge = null; // Single use.
-    return { ...answer, ...life };
+    return { ...answer, restMs: () => (asked === this.#wanted() ? restMs() : 0) };
   }
 
   /**
    * @param {string} name
    * @param {object} body
    * @param {AbortSignal} [signal]
-   * @returns {Promise<{answer: any, life: {freshMs: number, isFresh: () => boolean}}>}
+   * @returns {Promise<{answer: any, restMs: () => number}>}
    */
   async #post(name, body, signal) {
     const response = await fetch(new URL(name, this.endpoint), {
@@ -143,7 +151,7 @@ export class Session {
     });
     if (!response.ok) throw new ServerError(response);
     const answer = await response.json();
-    return { answer, life: lifeOf(answer.expires_at * 1000, Date.parse(response.headers.get("Date") ?? "")) };
+    return { answer, restMs: lifeOf(answer.expires_at * 1000, Date.parse(response.headers.get("Date") ?? "")) };
   }
 }
 
@@ -151,15 +159,15 @@ export class Session {
  * How long an answer is good for, whatever this machine's own clock says.
  * @param {number} expiresMs by the server's clock
  * @param {number} serverMs the server's clock now; NaN where its answer does not tell
+ * @returns {() => number} milliseconds that are left, at least 0
  */
 function lifeOf(expiresMs, serverMs) {
   const got = Date.now();
   const freshMs = FRESH_SHARE * Math.max(0, expiresMs - (Number.isNaN(serverMs) ? got : serverMs));
-  const isFresh = () => {
+  return () => {
     const age = Date.now() - got; // Not performance.now(): that one sleeps with the machine.
-    return age >= 0 && age < freshMs;
+    return age >= 0 ? Math.max(0, freshMs - age) : 0;
   };
-  return { freshMs, isFresh };
 }
 
 /**
