@@ -4,7 +4,7 @@ The same code runs in the browser (Pyodide) and on the server. Nothing here open
 at a clock, reaches the network or knows Flask or JavaScript; only `browser` touches what JavaScript hands it.
 Each module imports only from those below it:
 
-browser -> screening -> streaming -> scoring -> signals -> features -> frames -> waveform
+browser -> screening -> streaming -> scoring -> extensions -> signals -> features -> frames -> waveform
         -> (model | hint | reasons | wav) -> container -> errors
 """
 

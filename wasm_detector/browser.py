@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import sys
+import sysconfig
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wasm_detector import VERSION
 from wasm_detector.container import Container, WavLayout, identify
-from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import claim_of
 from wasm_detector.model import detector_id
 from wasm_detector.streaming import Stream
 from wasm_detector.wav import ExactSums, decode_frames
 from wasm_detector.waveform import MAX_RATE, MIN_RATE
 
+if TYPE_CHECKING:
+    from wasm_detector.extensions import Loaded
+
 MAX_SECONDS = 120.0
+_installed: dict[str, tuple[Loaded, ...]] = {}
 
 
 def _raw(buffer: Any) -> bytes:
@@ -43,6 +54,41 @@ class FileDigest:
     def hexdigest(self) -> str:
         """Return the digest of what was fed so far."""
         return self._digest.hexdigest()
+
+
+def _checked(buffer: Any, sha256: str, file_name: str) -> bytes:
+    raw = _raw(buffer)
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        raise ExtensionError(f"{file_name} is not the file that the server lists. It was left out.")
+    return raw
+
+
+def add_installer(buffer: Any, file_name: str, sha256: str) -> None:
+    """Put micropip's own wheel, or what it depends on, where Python finds it."""
+    folder = sysconfig.get_path("purelib")
+    with ZipFile(BytesIO(_checked(buffer, sha256, file_name))) as wheel:
+        wheel.extractall(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+async def install_extension(buffer: Any, file_name: str, sha256: str) -> None:
+    """Install an operator's wheel by micropip, which looks for nothing elsewhere; once for each digest.
+
+    Raises `ExtensionError` for other bytes than those of `sha256`, and for a wheel without a usable extension.
+    """
+    if sha256 in _installed:
+        return
+    raw = _checked(buffer, sha256, file_name)
+    micropip = import_module("micropip")  # There since `add_installer`, and in a browser alone.
+    from wasm_detector.extensions import load_named
+
+    name, version = file_name.split("-")[:2]
+    with TemporaryDirectory() as folder:
+        wheel = Path(folder) / file_name
+        wheel.write_bytes(raw)
+        await micropip.install(f"emfs:{wheel}", deps=False)
+    _installed[sha256] = load_named(name, version)
 
 
 def reader_of(found: Container) -> str:
@@ -98,10 +144,22 @@ def layout_of(probed: Any) -> WavLayout:
     )
 
 
+def _observer(wanted: Any) -> Any:
+    """Return what hears with the extensions that are `wanted`, `None` without any (and nothing is imported)."""
+    if not wanted:
+        return None
+    from wasm_detector.extensions import Observer
+
+    loaded = [one for each in wanted for one in _installed.get(each["sha256"], ())]
+    missing = {str(each["name"]): "not_installed" for each in wanted if each["sha256"] not in _installed}
+    return Observer(loaded, missing=missing)
+
+
 class Analysis:
     """One recording being listened to. `wav` is the result of `probe` when its reader is `wav`.
 
-    `facts` are those of `probe`; they stand in the claim's `exact` group beside the sums.
+    `facts` are those of `probe`; they stand in the claim's `exact` group beside the sums. `extensions` are those to
+    hear with, {"name", "sha256"} each; one that is not installed is told as such. The claim says nothing of them.
     """
 
     def __init__(
@@ -111,8 +169,15 @@ class Analysis:
         max_seconds: float = MAX_SECONDS,
         wav: Any = None,
         facts: Any = None,
+        extensions: Any = (),
     ) -> None:
-        self._stream = Stream(float(sample_rate), total_s=total_s, max_seconds=float(max_seconds))
+        self._observer = _observer(_plain(extensions))
+        self._stream = Stream(
+            float(sample_rate),
+            total_s=total_s,
+            max_seconds=float(max_seconds),
+            observe=self._observer.hear if self._observer else None,
+        )
         self._layout = layout_of(wav) if wav is not None else None
         self._sums = ExactSums()
         self._facts = {
@@ -148,4 +213,7 @@ class Analysis:
         """Return the result and the detector's part of the claim."""
         hint = self._stream.finish()
         sums = self._sums.to_dict() if self._layout else {}
-        return {"result": hint.to_dict(), "claim": claim_of(hint, {**self._facts, **sums})}
+        result = hint.to_dict()
+        if self._observer:
+            result["reasons"] += [reason.to_dict() for reason in self._observer.reasons()]
+        return {"result": result, "claim": claim_of(hint, {**self._facts, **sums})}

@@ -27,3 +27,9 @@ class ModelError(DetectorError):
     """The model file is missing, damaged or of another version than this code."""
 
     code = "model_error"
+
+
+class ExtensionError(DetectorError):
+    """An operator's own signal is missing, is of another version, or does not keep to the protocol."""
+
+    code = "extension_error"

@@ -6,7 +6,7 @@ alone. So the size of the chunks can never change the result, and memory holds s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,8 @@ class Stream:
 
     `windows` are the stretches to be fed, (start, end) in frames at the recording's own rate, in order and not
     overlapping: those of `plan_windows`, or what the caller asks for. `companions` are further models that score the
-    same segments; what they share with `model` is computed once (`finish_each`). Raises `InvalidWaveformError` for an
+    same segments; what they share with `model` is computed once (`finish_each`). `observe` is handed every segment that
+    could be judged, at 16 kHz and once. Raises `InvalidWaveformError` for an
     impossible rate, and for frames that are missing inside a window; `ModelError` for a model of other signals.
     """
 
@@ -76,6 +77,7 @@ class Stream:
         model: Model | None = None,
         windows: Sequence[tuple[int, int]] | None = None,
         companions: Sequence[Model] = (),
+        observe: Callable[[NDArray[np.float32]], None] | None = None,
     ) -> None:
         self.sample_rate = check_rate(sample_rate)
         self.total_s = total_s
@@ -85,6 +87,7 @@ class Stream:
             check_model(each)
         planned = self._frame_windows(total_s, max_seconds) if windows is None else windows
         self.windows = tuple((first, last) for first, last in planned)
+        self._observe = observe
         self._window = 0
         self._position = 0
         self._pending: list[NDArray[np.float32]] = []
@@ -142,25 +145,39 @@ class Stream:
             return
         waiting = np.concatenate(self._pending)
         while waiting.size >= n_certain:
-            self._scores.append(self._score(waiting[:n_segment], self._position - waiting.size))
+            self._keep(waiting[:n_segment], self._position - waiting.size)
             waiting = waiting[n_segment:]
         self._pending, self._n_pending = [waiting.copy()], waiting.size
 
+    def _keep(self, samples: NDArray[np.float32], first: int) -> None:
+        """Score a segment that is complete, for good."""
+        at_target = self._at_target(samples)
+        scores = self._score_resampled(at_target, first, samples.size)
+        self._scores.append(scores)
+        if self._observe is not None and scores[0].limit is None:
+            self._observe(at_target)
+
+    def _at_target(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        mean = samples.mean(dtype=np.float64).astype(np.float32)
+        return resample(samples - mean, self.sample_rate)  # A constant has no edges to ring at.
+
     def _score(self, samples: NDArray[np.float32], first: int) -> tuple[SegmentScore, ...]:
-        centred = samples - samples.mean(dtype=np.float64).astype(
-            np.float32
-        )  # A constant has no edges to ring at.
+        return self._score_resampled(self._at_target(samples), first, samples.size)
+
+    def _score_resampled(
+        self, at_target: NDArray[np.float32], first: int, n_frames: int
+    ) -> tuple[SegmentScore, ...]:
         return score_by_each(
             self._models,
-            resample(centred, self.sample_rate),
+            at_target,
             start_s=first / self.sample_rate,
-            end_s=(first + samples.size) / self.sample_rate,
+            end_s=(first + n_frames) / self.sample_rate,
         )
 
     def _close_window(self) -> None:
         """Score what is left of the current window and turn to the next one."""
         if self._n_pending:
-            self._scores.append(self._score(np.concatenate(self._pending), self._position - self._n_pending))
+            self._keep(np.concatenate(self._pending), self._position - self._n_pending)
         self._pending, self._n_pending = [], 0
         self._window += 1
 

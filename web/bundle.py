@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, output, runtime
+from bundling import archives, installer, output, runtime
 from bundling.errors import BundleError
 from bundling.toolchain import Node, Say, find_node, pip, run
 
@@ -105,11 +105,14 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     _script(bundle, "define.js", made / "widget.js", define)
     for served in ("locales", "pages"):
         shutil.copytree(bundle.web / "src" / served, made / served)
+    lock, cache = bundle.web / "runtime.lock.json", bundle.cache / "installer"
+    put = installer.put_installer(lock, made, cache=cache, python=bundle.python, say=bundle.say)
     output.precompress(made, node=bundle.node(), cache=bundle.cache / "brotli", say=bundle.say)
     manifest = {
         "version": json.loads((bundle.web / "package.json").read_text(encoding="utf-8"))["version"],
         "inputs": inputs,
         "detector": detector,
+        "installer": put,
         "worker": f"b/{named.name}/worker.js",
         "files": output.describe(made),
     }

@@ -61,6 +61,11 @@ class Config(BaseModel):
     shadow_policy: Path | None = Field(
         None, description="Policy file that is tried beside it: its decisions are stored and not acted on."
     )
+    extensions: Path | None = Field(
+        None,
+        description="Folder of the wheels with signals of your own (see extensions.md); each must be installed here "
+        "too. Empty: none.",
+    )
     challenge_ttl_s: int = Field(900, ge=10, le=86_400, description="How long a challenge may be sealed.")
     token_ttl_s: int = Field(3600, ge=10, le=86_400, description="How long a sealed hint may be used.")
     detector_days: float = Field(

@@ -25,6 +25,7 @@ from prelisten.checks import (
     plan_of,
     read_claimed,
 )
+from prelisten.checks.additions import observer_of
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
 from prelisten.checks.claim import run as check_claim
@@ -66,6 +67,7 @@ from prelisten.records import (
 )
 from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
 from prelisten.storage.interface import Storage, TokenSpent, Transaction, is_same_sending
+from prelisten.wheels import listed_wheels
 from wasm_detector import VERSION
 
 log = logger(__name__)
@@ -432,7 +434,14 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
             started_s = time.monotonic() - start
             lease.progress.enter("listening", _heard_share(recording))
             try:
-                return hear(recording, services.blobs, forensic=load_forensic_model(), claimed=claimed)
+                observer = observer_of(listed_wheels(services.config.extensions))
+                return hear(
+                    recording,
+                    services.blobs,
+                    forensic=load_forensic_model(),
+                    claimed=claimed,
+                    observer=observer,
+                )
             finally:  # The decoder works beside us: what counts as its time is how long we waited for it.
                 decode_s = started_s + recording.waited_s
                 services.meter.observe("stage_seconds", decode_s, stage="decode")

@@ -16,7 +16,10 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "The site",
         ("env", "data", "keys", "public_url", "trusted_proxies", "trusted_hosts", "origins", "demo"),
     ),
-    ("Screening", ("workers", "wait_s", "max_seconds", "decode_", "policy", "shadow_policy", "show")),
+    (
+        "Screening",
+        ("workers", "wait_s", "max_seconds", "decode_", "policy", "shadow_policy", "show", "extensions"),
+    ),
     ("Hints", ("challenge_ttl_s", "token_ttl_s", "rate_limit", "detector_days", "redis_url")),
     ("Uploads and load", ("max_", "min_upload_rate", "upload_", "busy_", "web_threads")),
     ("Back ends", ("api_", "webhook_")),

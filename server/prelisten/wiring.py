@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
+from prelisten.checks.additions import load_extensions
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
 from prelisten.detectors import AcceptedDetectors
@@ -17,6 +18,7 @@ from prelisten.policy import load_policy
 from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
 from prelisten.storage.blobs import Blobs, remove_leftovers
 from prelisten.storage.sql import open_storage
+from prelisten.wheels import listed_wheels
 
 if TYPE_CHECKING:
     from prelisten.hints.store.redis import RedisSingleUse
@@ -27,6 +29,7 @@ def wire(config: Config) -> Services:
     keys = watch_keys(config)
     policy = load_policy(config.policy)
     load_forensic_model()  # Without it every screening would end as an error, hours later.
+    load_extensions(listed_wheels(config.extensions))
     shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)

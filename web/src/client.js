@@ -15,7 +15,7 @@ export { Session } from "./session.js";
 const SILENCE_MS = 45_000;
 
 /**
- * @typedef {{maxSeconds: number, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
+ * @typedef {{maxSeconds: number, extensions?: import("./protocol.js").Extensions, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
  * @typedef {{file: File, options: Options, buffer: AudioBuffer | null,
  *   resolve: (outcome: Outcome) => void, reject: (error: Error) => void}} Job
  */
@@ -77,7 +77,8 @@ export class Client {
       options.signal?.addEventListener("abort", cancel, { once: true });
       this.#jobs.set(id, { file, options, buffer: null, resolve, reject });
       try {
-        this.#post({ kind: Ask.SCREEN, job: id, file, maxSeconds: options.maxSeconds });
+        const { maxSeconds, extensions } = options;
+        this.#post({ kind: Ask.SCREEN, job: id, file, maxSeconds, extensions });
       } catch (error) {
         this.#settle(id)?.reject(error instanceof Error ? error : new Error(String(error)));
       }

@@ -16,6 +16,8 @@ import { styles } from "./styles.js";
  */
 
 const WAIT_MS = 15_000; // The longest that a submit is ever held.
+// How long a recording waits for a server that is slow to say what else to listen for.
+const CHALLENGE_MS = 2_000;
 const MAX_SECONDS = 120;
 const PROGRESS_EVERY_MS = 250;
 const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
@@ -264,8 +266,15 @@ export class PrelistenCheck extends LitElement {
       const { client, session } = await this.#load();
       const asked = session.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
       if (this.test) await asked;
+      else client.warm(); // Meanwhile the challenge tells which signals the site has besides.
+      await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, CHALLENGE_MS))]);
       this.#say("ui.announce.start");
-      const options = { maxSeconds: this.#seconds(), signal, onProgress: this.#onProgress };
+      const options = {
+        maxSeconds: this.#seconds(),
+        extensions: session.extensions,
+        signal,
+        onProgress: this.#onProgress,
+      };
       const outcome = await (this.test && session.fixed ? session.fixedOutcome(file) : client.screen(file, options));
       if (signal.aborted) return;
       this.#finish(outcome);

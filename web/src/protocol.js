@@ -67,8 +67,13 @@ export const Code = /** @type {const} */ ({
  */
 
 /**
+ * @typedef {{file: string, sha256: string}} Listed a wheel that the challenge names
+ * @typedef {{installer: Listed[], wheels: (Listed & {name: string})[]}} Extensions
+ */
+
+/**
  * @typedef {{kind: "load"}
- *   | {kind: "screen", job: number, file: File, maxSeconds: number}
+ *   | {kind: "screen", job: number, file: File, maxSeconds: number, extensions?: Extensions}
  *   | {kind: "decoded", job: number, frames: number, sampleRate: number}
  *   | {kind: "undecodable", job: number, code: string, message: string}
  *   | {kind: "samples", job: number, start: number, samples: Float32Array}

@@ -5,7 +5,8 @@ import { fixedOutcome, isFixed } from "./fixed.js";
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /**
  * @typedef {{challenge: string, cid: string, expires_at: number, detector: {id: string, sha256: string},
- *   ui: {show?: string, max_seconds?: number}, test?: boolean}} Challenge
+ *   ui: {show?: string, max_seconds?: number}, extensions?: import("./protocol.js").Extensions,
+ *   test?: boolean}} Challenge
  * @typedef {{action: string, session: string | null, test: string | null}} Binding
  * @typedef {{token: string, expires_at: number, restMs: () => number}} Sealed `restMs`: for how long it is still fresh,
  *   0 when it is not, or when it is bound to what the element no longer says
@@ -42,6 +43,8 @@ export class Session {
   #asked = "";
   /** What the server allows to be shown, and how much to analyse; empty until the first challenge. */
   ui = /** @type {Challenge["ui"]} */ ({});
+  /** The operator's own signals, where the challenge lists some. @type {Challenge["extensions"]} */
+  extensions;
   /** The outcome of the test mode that is in force, or null. */
   fixed = /** @type {string | null} */ (null);
 
@@ -68,6 +71,7 @@ export class Session {
     this.fixed = test && mayFix(test, answer.test) ? test : null;
     if (this.fixed) ({ answer, restMs } = await this.#post("challenge", { ...body, test: this.fixed }, signal));
     this.ui = answer.ui ?? {};
+    this.extensions = answer.extensions;
     this.#asked = asked;
     this.#restMs = restMs;
     return (this.#challenge = answer);

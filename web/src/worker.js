@@ -1,6 +1,7 @@
 // @ts-check
 // The detector's home: a module worker that has the runtime loaded and analyses one piece of a recording at a time.
 import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
+import { install } from "./extensions.js";
 import { plain, start } from "./runtime.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */
@@ -28,7 +29,7 @@ function receive(message) {
   if (message.kind === Ask.LOAD) {
     load().catch((error) => tell({ kind: Tell.FAILED, job: null, ...errorData(error) }));
   } else if (message.kind === Ask.SCREEN) {
-    screen(message.job, message.file, message.maxSeconds);
+    screen(message.job, message.file, message.maxSeconds, message.extensions);
   } else if (message.kind === Ask.CANCEL) {
     const job = jobs.get(message.job);
     if (job) job.cancelled = true;
@@ -52,8 +53,9 @@ function load() {
  * @param {number} id
  * @param {File} file
  * @param {number} maxSeconds
+ * @param {import("./protocol.js").Extensions} [extensions]
  */
-async function screen(id, file, maxSeconds) {
+async function screen(id, file, maxSeconds, extensions) {
   /** @type {Job} */
   const job = { cancelled: false, answer: null };
   jobs.set(id, job);
@@ -70,7 +72,9 @@ async function screen(id, file, maxSeconds) {
     clock.lap("read");
     const source = decoded ? pageSource(await decoded, job, id) : wavSource(file, probe);
     clock.lap("decode");
-    const finished = await analyse(detector, source, probe.facts, maxSeconds, job, id);
+    if (extensions) await install(detector, extensions);
+    refuseCancelled(job);
+    const finished = await analyse(detector, source, probe.facts, maxSeconds, job, id, extensions?.wheels);
     clock.lap("analyse");
     const outcome = {
       ...finished,
@@ -219,11 +223,12 @@ function wavSource(file, probe) {
  * @param {number} maxSeconds
  * @param {Job} job
  * @param {number} id
+ * @param {{name: string, sha256: string}[]} [wheels] the operator's own signals
  */
-async function analyse(detector, source, facts, maxSeconds, job, id) {
+async function analyse(detector, source, facts, maxSeconds, job, id, wheels) {
   const { sampleRate, frames, layout } = source;
   const total = frames === null ? undefined : frames / sampleRate;
-  const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts);
+  const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts, wheels);
   try {
     const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
     const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);

@@ -7,6 +7,7 @@ misses has not found one that this one misses.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 
@@ -33,7 +34,7 @@ def run(heard: Heard) -> Finding:
     hint = heard.forensic
     if hint is None:
         return finding_of(NAME, None, heard)
-    return finding_of(
+    finding = finding_of(
         NAME,
         hint,
         heard,
@@ -41,3 +42,4 @@ def run(heard: Heard) -> Finding:
         segments=[segment.to_dict() for segment in hint.segments],
         bias=round(hint.bias, 4),
     )
+    return replace(finding, reasons=(*finding.reasons, *heard.observed))

@@ -17,6 +17,7 @@ from prelisten.storage.blobs import Blobs
 from prelisten.storage.interface import Evidence
 from wasm_detector import VERSION
 from wasm_detector.errors import InvalidWaveformError
+from wasm_detector.extensions import Observer
 from wasm_detector.hint import Hint, Reason
 from wasm_detector.model import Model
 from wasm_detector.streaming import Stream
@@ -32,6 +33,7 @@ class Heard:
 
     `hint` and `forensic` are the detectors' words about the windows that the server chose, `None` when nothing was
     heard; `state` and `notes` then say why. `notes` also say what was missing of a recording that was heard in part.
+    `observed` is what the operator's own signals say.
     `claimed` is what a verified token claims, `None` without one, and `own` what it is compared with.
     """
 
@@ -42,6 +44,7 @@ class Heard:
     notes: tuple[Reason, ...] = ()
     claimed: Claimed | None = None
     own: Own | None = None
+    observed: tuple[Reason, ...] = ()
 
 
 def plan_of(claimed: Claimed | None, *, max_seconds: float, seed: str | None, **more: bool) -> Plan:
@@ -49,7 +52,14 @@ def plan_of(claimed: Claimed | None, *, max_seconds: float, seed: str | None, **
     return Plan(max_seconds, seed, joined(claimed.segments if claimed else ()), **more)
 
 
-def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claimed | None = None) -> Heard:
+def hear(
+    recording: Recording,
+    blobs: Blobs,
+    *,
+    forensic: Model,
+    claimed: Claimed | None = None,
+    observer: Observer | None = None,
+) -> Heard:
     """Listen to the recording once, block by block, with the browser's detector and with `forensic`.
 
     What the detectors hear, and so the score, is the plan's own; a claim only makes the browser's detector listen to
@@ -59,7 +69,12 @@ def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claime
     """
     with blobs.new_file() as path:
         own = in_frames(recording.plan.own(recording.facts.total_s), recording.sample_rate)
-        stream = Stream(recording.sample_rate, windows=own, companions=(forensic,))
+        stream = Stream(
+            recording.sample_rate,
+            windows=own,
+            companions=(forensic,),
+            observe=observer.hear if observer else None,
+        )
         again = _again(recording, claimed)
         pieces: list[tuple[float, float]] = []
         with PcmFile(path, recording.sample_rate) as pcm:
@@ -82,7 +97,16 @@ def hear(recording: Recording, blobs: Blobs, *, forensic: Model, claimed: Claime
         pieces=tuple(pieces),
     )
     compared = _own(recording, claimed, hint if again is None else _finish(again, recording)[0])
-    return Heard(_state(recording), hint, stronger, evidence, recording.notes, claimed, compared)
+    return Heard(
+        _state(recording),
+        hint,
+        stronger,
+        evidence,
+        recording.notes,
+        claimed,
+        compared,
+        observer.reasons() if observer else (),
+    )
 
 
 def hear_claimed(recording: Recording, claimed: Claimed) -> Heard:

@@ -21,8 +21,9 @@ from prelisten.routes.exchange import action_of, fresh, json_body, session_of
 from prelisten.routes.metrics import metrics
 from prelisten.routes.openapi import openapi
 from prelisten.routes.request_log import refused
-from prelisten.routes.static import register_static
+from prelisten.routes.static import register_static, serve_wheel
 from prelisten.routes.verify import verify
+from prelisten.wheels import for_page, listed_wheels
 
 PREFIX = "/prelisten/v1"
 NAME = "prelisten_api"
@@ -56,6 +57,7 @@ def make_blueprint() -> Blueprint:
     blueprint.get("/health")(health)
     blueprint.get("/metrics")(metrics)
     blueprint.get("/openapi.json")(openapi)
+    blueprint.get("/x/<sha256>/<name>")(extension_wheel)
     register_static(blueprint)
     blueprint.register_error_handler(PrelistenError, _error)
     blueprint.register_error_handler(HTTPException, http_error)
@@ -88,8 +90,16 @@ def challenge() -> Response:
         expires_at=issued.exp,
         detector={"id": detector_id, "sha256": sha256},
         ui={"show": config.show, "max_seconds": config.max_seconds},
+        **for_page(config),
         **({} if config.env == "production" else {"test": True}),
     )
+
+
+def extension_wheel(sha256: str, name: str) -> Response:
+    """Serve a wheel of the operator's own, or of micropip, under the digest of its bytes."""
+    listed = listed_wheels(services().config.extensions)
+    path = next((one.path for one in listed if (one.sha256, one.path.name) == (sha256, name)), None)
+    return serve_wheel(path, f"{sha256}/{name}")
 
 
 def _fixed_outcome(body: dict[str, Any]) -> Any:

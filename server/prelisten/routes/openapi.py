@@ -306,6 +306,13 @@ def _id() -> Json:
     }
 
 
+def _wheels() -> Json:
+    wheel = _object(
+        {"name": TEXT, "version": TEXT, "file": TEXT, "sha256": DIGEST}, optional=["name", "version"]
+    )
+    return {"type": "array", "items": wheel}
+
+
 def _object(properties: Json, *, optional: list[str] | None = None) -> Json:
     required = [name for name in properties if name not in (optional or [])]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
@@ -353,12 +360,16 @@ def _schemas() -> Json:
                 "ui": _object(
                     {"show": _words("band", "score", "nothing"), "max_seconds": {"type": "number"}}
                 ),
+                "extensions": {
+                    **_object({"installer": _wheels(), "wheels": _wheels()}),
+                    "description": "Signals of the operator's own, and what installs them; lie at `x/<sha256>/<file>`.",
+                },
                 "test": {
                     "const": True,
                     "description": "Fixed outcomes are given here: this is no production.",
                 },
             },
-            optional=["test"],
+            optional=["extensions", "test"],
         ),
         "Token": _object({"token": TEXT, "expires_at": EPOCH}),
         "Verification": _verification(),

@@ -21,6 +21,7 @@ MEDIA_TYPES = {
 }
 # A worker obeys the policy of its own response. Only here may WebAssembly be compiled; the page needs no such leave.
 WORKER_CSP = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+IMMUTABLE = "public, max-age=31536000, immutable"
 ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 
 
@@ -39,8 +40,18 @@ def widget() -> Response:
 
 def bundle_file(name: str) -> Response:
     """Serve a hash-named file of the bundle for ever."""
-    response = _serve("b", name, cache="public, max-age=31536000, immutable")
+    response = _serve("b", name, cache=IMMUTABLE)
     response.headers["Content-Security-Policy"] = WORKER_CSP
+    return response
+
+
+def serve_wheel(path: Path | None, name: str) -> Response:
+    """Serve an operator's wheel from `path`; without one, the bundle's own of that name. Both for ever."""
+    if path is None:
+        return _serve("x", name, cache=IMMUTABLE)
+    response = send_file(path, mimetype=MEDIA_TYPES[".whl"], conditional=False, etag=False)
+    response.headers["Cache-Control"] = IMMUTABLE
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 

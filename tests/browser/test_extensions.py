@@ -1,0 +1,171 @@
+"""The example extension: its wheel is made, served, installed by micropip in the page, and heard on the server too."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from playwright.sync_api import Page, Route
+
+from tests.browser.conftest import Server, free_port, start_server
+from tests.browser.form_page import LOAD_MS, FormPage
+from tests.recordings import FORMATS, speech_like
+from wasm_detector.extensions import Observer, load_from
+from wasm_detector.screening import screen
+from wasm_detector.streaming import Stream
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "web/examples/pause_depth"
+WHEEL = "prelisten_pause_depth-1.0.0-py3-none-any.whl"
+CODES = ("EXTENSION", "EXTENSION_FAILED")
+
+
+def pip(*arguments: str) -> None:
+    """Run pip as an operator would."""
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of wheels that the setting names, with the example's in it."""
+    folder = tmp_path_factory.mktemp("wheels")
+    pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(EXAMPLE))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the very same wheel is installed for the server."""
+    folder = tmp_path_factory.mktemp("site")
+    pip("install", "--no-deps", "--target", str(folder), str(wheels / WHEEL))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extended(wheels: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that lists the example."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(installed))
+        started = start_server(tmp_path_factory.mktemp("extended") / "data", extensions=str(wheels))
+    yield started
+    started.stop()
+
+
+def recording() -> bytes:
+    """Return ten seconds of a voice-like sound with pauses."""
+    return FORMATS["wav"](speech_like(9.3, seed=7, rate=16_000), 16_000)
+
+
+def expected(installed: Path) -> float:
+    """Return what CPython hears with the installed extension."""
+    from importlib.metadata import distributions
+
+    sys.path.insert(0, str(installed))
+    try:
+        (found,) = distributions(name="prelisten-pause-depth", path=[str(installed)])
+        observer = Observer(load_from(found))
+    finally:
+        sys.path.remove(str(installed))
+    samples, rate = sf.read(io.BytesIO(recording()), dtype="float32")
+    stream = Stream(rate, observe=observer.hear)
+    stream.push(samples, start=0)
+    stream.finish()
+    return float(observer.reasons()[0].params["value"])
+
+
+def findings(server: Server, code: str) -> list[dict]:
+    """Return the reasons of that code that the server's own findings give."""
+    with sqlite3.connect(server.data / "prelisten.sqlite3") as database:
+        rows = [row[0] for row in database.execute("SELECT reasons FROM findings")]
+    return [reason for text in rows for reason in json.loads(text) if reason["code"] == code]
+
+
+def own_reasons(form: FormPage) -> list[dict]:
+    """Return the reasons of extensions in the page."""
+    return [reason for reason in form.result()["reasons"] if reason["code"] in CODES]
+
+
+def test_it_is_heard_in_the_page_and_on_the_server(page: Page, extended: Server, installed: Path) -> None:
+    """The same number on both sides, shown, without weight; score and claim are as ever; the policy is obeyed."""
+    form = FormPage(page, extended.url).open()
+    form.choose(recording())
+    form.wait_for("done")
+    (reason,) = own_reasons(form)
+    assert (reason["code"], reason["weight"]) == ("EXTENSION", 0)
+    assert reason["params"]["value"] == pytest.approx(expected(installed), abs=1e-3)
+    assert "Depth of the pauses: Between the words" in form.text()
+    samples, rate = sf.read(io.BytesIO(recording()), dtype="float32")
+    ours = screen(samples, rate)
+    assert form.result()["spoof_score"] == pytest.approx(ours.spoof_score, abs=1e-3)
+    with page.expect_response("**/seal") as sealing:
+        page.locator("#send").click()
+    claim = json.loads(sealing.value.request.post_data)["claim"]
+    assert sealing.value.status == 200
+    assert not set(CODES) & set(claim["reasons"])
+    decided = page.locator("[data-decision]:not([data-decision=hold])")
+    decided.wait_for(timeout=LOAD_MS)
+    assert not [line for line in form.lines if line.startswith(("CSP", "ERROR"))]
+    (found,) = findings(extended, "EXTENSION")
+    assert (found["weight"], found["params"]["name"]) == (0, "pause_depth")
+    assert found["params"]["value"] == pytest.approx(expected(installed), abs=1e-3)
+
+
+def test_a_wheel_with_another_hash_is_refused(page: Page, extended: Server) -> None:
+    """Nothing of it runs; the recording is screened all the same, and the page says what is missing."""
+    asked: list[str] = []
+
+    def tamper(route: Route) -> None:
+        asked.append(route.request.url)
+        content = io.BytesIO(route.fetch().body())
+        with zipfile.ZipFile(content, "a") as wheel:
+            wheel.writestr("more.py", "print('other bytes')")
+        route.fulfill(body=content.getvalue(), content_type="application/zip")
+
+    page.context.route(f"**/{WHEEL}", tamper)
+    form = FormPage(page, extended.url).open()
+    form.choose(recording())
+    form.wait_for("done")
+    assert asked
+    (reason,) = own_reasons(form)
+    assert reason["code"] == "EXTENSION_FAILED"
+    assert reason["params"] == {"name": "prelisten-pause-depth", "problem": "not_installed"}
+    assert form.result()["spoof_score"] is not None
+    assert any("is not the file that the server lists" in line for line in form.lines)
+
+
+def test_without_a_listed_wheel_nothing_of_it_is_loaded(form: FormPage, server: Server) -> None:
+    """micropip is no part of the first load, and the challenge names no extension."""
+    form.choose(recording())
+    form.wait_for("done")
+    assert not [request.url for request in form.requests if "/x/" in request.url]
+    assert not own_reasons(form)
+    asked = urllib.request.Request(
+        f"{server.url}/prelisten/v1/challenge", b'{"action": "a"}', {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        assert "extensions" not in json.load(answer)
+
+
+def test_a_listed_wheel_that_is_not_installed_stops_the_start(wheels: Path, tmp_path: Path) -> None:
+    """The operator is told the command, before anybody uploads."""
+    command = [
+        str(Path(sys.executable).parent / "prelisten"),
+        "serve",
+        "--port",
+        str(free_port()),
+        "--data",
+        str(tmp_path),
+    ]
+    environ = {**os.environ, "PRELISTEN_EXTENSIONS": str(wheels)}
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "pip install prelisten-pause-depth==1.0.0" in ended.stdout + ended.stderr
