@@ -18,7 +18,7 @@ MAX_WHEELS = 8
 MAX_WHEEL_BYTES = 1_000_000
 """A visitor's browser loads them all: what is larger is no signal of a hundred lines."""
 
-WHEEL = re.compile(r"([A-Za-z0-9_.]+)-([A-Za-z0-9_.!+]+)-py3-none-any\.whl")
+WHEEL = re.compile(r"([A-Za-z0-9_.]+)-([A-Za-z0-9_.!+]+)-(?:py2\.)?py3-none-any\.whl")
 
 
 @dataclass(frozen=True, slots=True)
