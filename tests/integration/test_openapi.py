@@ -19,7 +19,7 @@ from tests.integration.test_routes import API
 
 SCHEMATHESIS = Path(sys.executable).parent / "schemathesis"
 CONFIG = Path(__file__).parent / "openapi" / "schemathesis.toml"
-STATIC = {"widget.js", "b/{name}", "locales/{name}", "pages/{name}"}
+STATIC = {"widget.js", "b/{name}", "locales/{name}", "pages/{name}", "x/<sha256>/<name>"}
 WIDE = "1000000/minute"
 # Small: every operation, odd and ordinary; full: with sequences of requests, for as long as it takes.
 IS_FULL = os.environ.get("TEST_SIZE") == "full"
