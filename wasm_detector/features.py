@@ -13,18 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from wasm_detector.frames import (
-    HOP_LENGTH,
-    N_FFT,
-    Array,
-    Frames,
-    energy,
-    fold,
-    fold_squares,
-    frame,
-    relative_power,
-    transform,
-)
+from wasm_detector.frames import HOP_LENGTH, N_FFT, Array, Frames, energy, frame, relative_power, transform
 
 N_BANDS, N_LFCC, N_PHASE_BANDS = 64, 40, 20
 FRAME_RATE = 100.0
@@ -87,7 +76,7 @@ class Features:
 def pool(values: Array, n_bands: int, width: int, first: int = 1) -> Array:
     """Sum neighbouring bins into `n_bands` bands of `width` bins from bin `first` on."""
     part = values[:, first : first + n_bands * width]
-    return fold(part.reshape(values.shape[0], n_bands, width))
+    return np.asarray(part.reshape(values.shape[0], n_bands, width).sum(axis=2))
 
 
 @lru_cache(maxsize=16)
@@ -196,10 +185,8 @@ def residual_shape(frames: Frames, polynomial: Array) -> Array:
     """
     stacked = frame(frames.samples, N_FFT, HOP_LENGTH)[:, 80 : 80 + 352 + LPC_ORDER]
     left = np.zeros((stacked.shape[0], 352), dtype=np.float32)
-    product = np.empty_like(left)
     for lag in range(LPC_ORDER + 1):
-        part = stacked[:, LPC_ORDER - lag : LPC_ORDER - lag + 352]
-        left += np.multiply(polynomial[:, lag : lag + 1], part, out=product)
+        left += polynomial[:, lag : lag + 1] * stacked[:, LPC_ORDER - lag : LPC_ORDER - lag + 352]
     floor = np.float32(1e-7)
     square = left**2
     variance = square.mean(axis=1) + floor
@@ -232,8 +219,8 @@ def pulse_measures(frames: Frames) -> tuple[Array, Array, Array]:
 def spectral_novelty(cells: Array) -> Array:
     """Return 1 - correlation of each cell's bins between successive frames, shape=(n_frames - 1, 16), 0 to 2."""
     centred = cells - cells.mean(axis=2, keepdims=True)
-    norm = np.sqrt(fold_squares(centred)) + np.float32(0.5)
-    return np.asarray(1.0 - np.vecdot(centred[1:], centred[:-1]) / (norm[1:] * norm[:-1]))
+    norm = np.sqrt((centred**2).sum(axis=2)) + np.float32(0.5)
+    return np.asarray(1.0 - (centred[1:] * centred[:-1]).sum(axis=2) / (norm[1:] * norm[:-1]))
 
 
 def long_texture(samples: Array) -> Array:
@@ -248,8 +235,8 @@ def long_texture(samples: Array) -> Array:
     cells = power[:, 1:513].reshape(-1, N_CELLS, 32)
     log_cells = np.log(cells)
     log_mean = np.log(cells.mean(axis=2))
-    steps = (log_cells[:, :, 1:] - log_cells[:, :, :-1], log_cells[:, :, 4:] - log_cells[:, :, :-4])
-    rough, coarse = (np.log(fold_squares(step) / step.shape[2] + np.float32(0.01)) for step in steps)
+    rough = np.log(np.square(log_cells[:, :, 1:] - log_cells[:, :, :-1]).mean(axis=2) + np.float32(0.01))
+    coarse = np.log(np.square(log_cells[:, :, 4:] - log_cells[:, :, :-4]).mean(axis=2) + np.float32(0.01))
     crest = np.log(cells.max(axis=2)) - log_mean
     return np.concatenate([crest, log_cells.mean(axis=2) - log_mean, rough, coarse - rough], axis=1)
 

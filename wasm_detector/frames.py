@@ -67,16 +67,6 @@ def _windows(n_fft: int) -> tuple[Array, Array, Array]:
     return hann.astype(np.float32), (hann * time).astype(np.float32), derivative.astype(np.float32)
 
 
-def fold(values: Array) -> Array:
-    """Return the sums over the last axis. Over short axes numpy's `sum` takes twice as long."""
-    return np.asarray(values @ np.ones(values.shape[-1], dtype=np.float32))
-
-
-def fold_squares(values: Array) -> Array:
-    """Return the sums of squares over the last axis, without an array of the squares."""
-    return np.asarray(np.vecdot(values, values))
-
-
 def transform(stacked: Array, window: Array) -> Complex:
     """Return the spectra of windowed frames, shape=(n_frames, n_bins); numpy keeps float32 input at complex64."""
     return np.asarray(np.fft.rfft(stacked * window), dtype=np.complex64)

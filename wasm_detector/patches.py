@@ -8,13 +8,13 @@ everywhere. A recording's room, microphone and level shift or tilt whole bands, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from wasm_detector.features import dct_basis
-from wasm_detector.frames import Array, fold
+from wasm_detector.frames import Array
 
 QUIET = np.float32(0.3)
 """Added to a patch's variance (nat²) before it is scaled: a patch without any pattern stays small."""
@@ -56,26 +56,18 @@ def coefficients(log_power: Array, shape: Shape) -> Array:
     across = sliding_window_view(log_power, shape.n_bands, axis=1)[:, :: shape.hop_bands]
     over_time = dct_basis(shape.n_frames, shape.n_frames).T
     by_frequency = across @ dct_basis(shape.n_bands, shape.n_bands)  # (n_frames, n_places, n_bands)
-    over_frames = partial(_over_frames, shape=shape)
-    n_times = (log_power.shape[0] - shape.n_frames) // shape.hop_frames + 1
-    kept = np.empty((n_times, across.shape[1], shape.n_kept), dtype=np.float32)
-    first = 0
+    found = []
     for v, rates in slowest(shape).items():
-        last = first + len(rates)
-        np.matmul(over_frames(by_frequency[:, :, v]), over_time[rates].T, out=kept[:, :, first:last])
-        first = last
+        along = sliding_window_view(by_frequency[:, :, v], shape.n_frames, axis=0)[:: shape.hop_frames]
+        found.append(along @ over_time[rates].T)
+    kept = np.concatenate(found, axis=2)
     n = shape.n_frames * shape.n_bands
-    squares = sliding_window_view(np.square(log_power), shape.n_bands, axis=1)[:, :: shape.hop_bands]
-    mean, variance = (fold(over_frames(fold(one))) / np.float32(n) for one in (across, squares))
-    variance -= np.square(mean)
-    np.maximum(variance, 0.0, out=variance)
-    kept /= np.sqrt(variance + QUIET)[:, :, None]
-    return kept
-
-
-def _over_frames(values: Array, shape: Shape) -> Array:
-    """Return the stretches of frames that patches cover, shape=(n_times, n_places, n_frames), as a view."""
-    return sliding_window_view(values, shape.n_frames, axis=0)[:: shape.hop_frames]
+    ones = np.ones(shape.n_frames, dtype=np.float32)
+    mean = sliding_window_view(across.sum(axis=2), shape.n_frames, axis=0)[:: shape.hop_frames] @ ones / n
+    square = np.square(across).sum(axis=2)
+    mean_square = sliding_window_view(square, shape.n_frames, axis=0)[:: shape.hop_frames] @ ones / n
+    variance = np.maximum(mean_square - mean**2, 0.0)
+    return np.asarray(kept / np.sqrt(variance + QUIET)[:, :, None])
 
 
 def patch_moments(log_power: Array, weight: Array, shape: Shape) -> Array:
@@ -89,7 +81,7 @@ def patch_moments(log_power: Array, weight: Array, shape: Shape) -> Array:
     middle = weight[shape.n_frames // 2 :: shape.hop_frames][: found.shape[0]]
     middle = middle / (middle.sum() + np.float32(1e-9))
     size = np.tensordot(middle, np.abs(found), 1)
-    power = np.tensordot(middle, np.square(found, out=found), 1)
+    power = np.tensordot(middle, np.square(found), 1)
     parts = []
     for places in np.array_split(np.arange(found.shape[1]), shape.n_regions):
         root = np.sqrt(power[places].mean(axis=0)) + SMALL

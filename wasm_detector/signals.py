@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wasm_detector.features import Features
-from wasm_detector.frames import N_FFT, Array, energy, fold_squares, frame, relative_power, transform
+from wasm_detector.frames import N_FFT, Array, energy, frame, relative_power, transform
 from wasm_detector.patches import Shape, patch_moments
 
 TINY = np.float32(1e-3)
@@ -141,7 +141,7 @@ def cell_moments(values: Array, weight: Array) -> Array:
 
 def roughness(step: Array) -> Array:
     """Return the log of the mean square over the bins of each cell (nat)."""
-    return np.asarray(np.log(fold_squares(step) / step.shape[2] + np.float32(0.01)))
+    return np.asarray(np.log(np.square(step).mean(axis=2) + np.float32(0.01)))
 
 
 def cell_weight(level: Array, weight: Array, *, side: int) -> Array:
