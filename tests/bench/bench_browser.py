@@ -3,8 +3,7 @@
     python3 build.py bench [--runs N] [--json FILE]
 
 A first visit is a fresh browser profile; a second visit is a new page in the same profile. Nothing is loaded before
-the file is chosen (the worst case: no pointer or focus announced it). Beside it, in the same run and in turns, the
-time until the detector is ready is compared with Pyodide as it is shipped. Figures hold for this machine and this run.
+the file is chosen (the worst case: no pointer or focus announced it). Figures hold for this machine and this run.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from prelisten.assets import manifest
-from tests.bench.as_shipped import compare
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
 from tests.recordings import speech_like, wav_bytes
 
@@ -66,6 +63,8 @@ def measure(browser: Browser, url: str, recording: Path, runs: int) -> dict[str,
 
 def bundle_bytes() -> dict[str, int]:
     """Return the bundle's size as it lies and as it travels: the sum over every file of the manifest."""
+    from prelisten.assets import manifest
+
     files = manifest()["files"].values()
     return {
         "raw": sum(entry["bytes"] for entry in files),
@@ -89,11 +88,7 @@ def main() -> None:
         server = start_server(Path(folder) / "data")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         try:
-            figures = {
-                "bytes": bundle_bytes(),
-                **measure(browser, server.url, recording, options.runs),
-                "ready": compare(browser, manifest()["worker"], options.runs),
-            }
+            figures = {"bytes": bundle_bytes(), **measure(browser, server.url, recording, options.runs)}
         finally:
             browser.close()
             server.stop()
@@ -109,12 +104,6 @@ def main() -> None:
         print(
             f"{kind}: {row['seconds']:.2f} s from choosing a {options.seconds:g} s WAV to the band, {task}, "
             f"{row['received']:,.0f} B received (median of {options.runs})"
-        )
-    for kind, row in figures["ready"].items():
-        print(
-            f"ready, {kind}: {row['ratio']:.2f} x Pyodide as shipped "
-            f"(ours p50 {row['ours p50_ms']} ms, least {row['ours least_ms']}; "
-            f"as shipped p50 {row['as shipped p50_ms']} ms, least {row['as shipped least_ms']})"
         )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
