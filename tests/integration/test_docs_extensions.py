@@ -32,8 +32,9 @@ def test_the_package_on_the_page_is_an_extension(tmp_path: Path, monkeypatch: py
     (tmp_path / "pyproject.toml").write_text(block("toml"))
     (tmp_path / "acme_peak.py").write_text(block("python"))
     site = tmp_path / "site"
-    environ = {"PATH": f"{PRELISTEN.parent}:{os.environ['PATH']}", "PIP_TARGET": str(site)}
-    subprocess.run(["/bin/sh", "-euc", block("sh")], cwd=tmp_path, env={**os.environ, **environ}, check=True)
+    commands = block("sh").replace("pip install ", f"pip install --target {site} ")
+    environ = {**os.environ, "PATH": f"{PRELISTEN.parent}:{os.environ['PATH']}"}
+    subprocess.run(["/bin/sh", "-euc", commands], cwd=tmp_path, env=environ, check=True)
     (wheel,) = listed_wheels(tmp_path / "wheels")
     assert (wheel.name, wheel.version) == ("acme-peak", "1.0.0")
     monkeypatch.syspath_prepend(str(site))
