@@ -24,15 +24,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, installer, output, runtime
+from bundling import archives, installer, locales, output, runtime
 from bundling.errors import BundleError
 from bundling.toolchain import Node, Say, find_node, pip, run
 
 # Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
 SOURCE_DATE_EPOCH = "315532800"
-# Sentences that a page needs before anybody chose a file; the rest comes with the first intent.
-EARLY_KEYS = ("ui.idle", "error.offline")
-WIDGET_KEYS = ("ui.", "band.", "error.", "reason.")
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
 
@@ -94,14 +91,13 @@ def _bundle(root: Path, python: Path | None, say: Say) -> Bundle:
 def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     """Write everything into `made`, the widget last: it names the hash of all the rest."""
     folder = made / "b" / "new"
-    (folder / "locales").mkdir(parents=True)
+    folder.mkdir(parents=True)
     packages = _python_part(bundle, folder)
     _install_scripts(bundle)
-    catalogue = json.loads((bundle.web / "src/locales/en.json").read_text(encoding="utf-8"))
-    _write_json(folder / "locales/en.json", _only(catalogue, WIDGET_KEYS))
+    sentences = locales.put_locales(bundle.web / "src/locales", folder / "locales")
     detector = _script_part(bundle, folder, packages)
     named = folder.rename(folder.parent / output.tree_hash(folder))
-    define = {"BUNDLE": f"b/{named.name}/", "EARLY": _only(catalogue, EARLY_KEYS), "DETECTOR": detector}
+    define = {"BUNDLE": f"b/{named.name}/", "DETECTOR": detector, **sentences}
     _script(bundle, "define.js", made / "widget.js", define)
     for served in ("locales", "pages"):
         shutil.copytree(bundle.web / "src" / served, made / served)
@@ -241,10 +237,6 @@ def _script(bundle: Bundle, entry: str, target: Path, define: Mapping[str, Any])
     node = bundle.node()
     command = [str(node.node), str(bundle.web / "bundling/scripts.mjs"), json.dumps(order)]
     run(command, doing=f"bundling {entry}", say=bundle.say, cwd=bundle.web, env=node.environment())
-
-
-def _only(catalogue: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    return {key: text for key, text in catalogue.items() if key.startswith(prefixes)}
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -15,37 +15,77 @@
 /** Where the script lies: the API and the bundle are beside it. */
 export const HERE = new URL(".", import.meta.url);
 export const DETECTOR = __DETECTOR__;
-/** The few sentences that are shown before anything loads. @type {Catalogue} */
+/** The few sentences that are shown before anything loads, in English. @type {Catalogue} */
 export const EARLY = __EARLY__;
 
 const FOLDER = new URL(__BUNDLE__, HERE);
 
-/** @type {Promise<Parts> | null} */
-let parts = null;
+/** @typedef {Omit<Parts, "catalogue">} Code */
+/** @type {Promise<Code> | null} */
+let code = null;
+/** @type {Map<string, Promise<Catalogue>>} */
+const catalogues = new Map();
 
-/** @returns {Promise<Parts>} the lazy parts; after a failure the next call tries again */
-export function loadParts() {
-  parts ??= load().catch((error) => {
-    parts = null;
+/**
+ * @param {string} language
+ * @returns {Promise<Parts>} the lazy parts; after a failure the next call tries again
+ */
+export async function loadParts(language) {
+  code ??= loadCode().catch((error) => {
+    code = null;
     throw error;
   });
-  return parts;
+  const [parts, catalogue] = await Promise.all([code, sentences(language)]);
+  return { ...parts, catalogue };
 }
 
-async function load() {
-  const [{ sharedClient, Session }, panel, catalogue] = await Promise.all([
+/** @returns {Promise<Code>} */
+async function loadCode() {
+  const [{ sharedClient, Session }, panel] = await Promise.all([
     /** @type {Promise<typeof import("./client.js")>} */ (import(new URL("client.js", FOLDER).href)),
     /** @type {Promise<typeof import("./panel.js")>} */ (import(new URL("panel.js", FOLDER).href)),
-    sentences(new URL("locales/en.json", FOLDER)),
   ]);
-  return { client: sharedClient(FOLDER), Session, panel, catalogue };
+  return { client: sharedClient(FOLDER), Session, panel };
+}
+
+/**
+ * @param {string} language
+ * @returns {Promise<Catalogue>} every sentence of the element
+ */
+export function sentences(language) {
+  return fetched(`locales/${language}.json`);
+}
+
+/**
+ * @param {string} language
+ * @returns {Promise<Catalogue>} what is shown before anything loads; English where the language cannot be had
+ */
+export async function earlySentences(language) {
+  if (language === "en") return EARLY;
+  return fetched(`locales/early/${language}.json`).catch(() => EARLY);
+}
+
+/**
+ * @param {string} name
+ * @returns {Promise<Catalogue>}
+ */
+function fetched(name) {
+  let known = catalogues.get(name);
+  if (!known) {
+    known = load(new URL(name, FOLDER)).catch((error) => {
+      catalogues.delete(name);
+      throw error;
+    });
+    catalogues.set(name, known);
+  }
+  return known;
 }
 
 /**
  * @param {URL} address
  * @returns {Promise<Catalogue>}
  */
-async function sentences(address) {
+async function load(address) {
   const response = await fetch(address);
   if (!response.ok) throw new Error(`${address.pathname}: HTTP ${response.status}`);
   return response.json();

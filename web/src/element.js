@@ -1,9 +1,10 @@
 // @ts-check
 // <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
 import { LitElement, html, nothing, svg } from "lit";
-import { DETECTOR, EARLY, HERE, loadParts } from "./bundle.js";
+import { DETECTOR, EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
 import { joinHold } from "./hold.js";
 import { adoptButtonStyles, nameInput } from "./input.js";
+import { languageOf, unwatchLanguage, watchLanguage } from "./language.js";
 import { styles } from "./styles.js";
 
 /** @typedef {import("./protocol.js").Outcome} Outcome */
@@ -62,6 +63,8 @@ export class PrelistenCheck extends LitElement {
   #input = null;
   /** @type {Parts | null} */
   #parts = null;
+  #language = "en";
+  #early = EARLY;
   /** @type {import("./session.js").Session | null} */
   #session = null;
   /** @type {AbortController | null} */
@@ -120,6 +123,8 @@ export class PrelistenCheck extends LitElement {
   connectedCallback() {
     super.connectedCallback();
     adoptButtonStyles(this.getRootNode());
+    watchLanguage(this.#speak);
+    this.#speak();
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
     document.addEventListener("visibilitychange", this.#renew);
@@ -132,6 +137,7 @@ export class PrelistenCheck extends LitElement {
     window.removeEventListener("online", this.#online);
     window.removeEventListener("pageshow", this.#shown);
     document.removeEventListener("visibilitychange", this.#renew);
+    unwatchLanguage(this.#speak);
     this.#controller?.abort();
   }
 
@@ -243,8 +249,21 @@ export class PrelistenCheck extends LitElement {
     }
   }
 
+  /** Speak the language of the place in the page; what was announced already stays as it was said. */
+  #speak = async () => {
+    const language = languageOf(this);
+    if (language === this.#language) return;
+    this.#language = language;
+    const early = await earlySentences(language);
+    const catalogue = this.#parts && (await sentences(language).catch(() => null));
+    if (language !== this.#language) return; // Changed again meanwhile.
+    this.#early = early;
+    if (this.#parts && catalogue) this.#parts = { ...this.#parts, catalogue };
+    this.requestUpdate();
+  };
+
   async #load() {
-    const parts = await loadParts();
+    const parts = await loadParts(this.#language);
     const endpoint = this.endpoint ? new URL(`${this.endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
     const session = (this.#session ??= new parts.Session(endpoint, binding));
@@ -306,7 +325,7 @@ export class PrelistenCheck extends LitElement {
     const quarter = Math.floor(fraction * 4);
     if (phase !== "analysing" || quarter <= this.#announced || quarter > 3) return;
     this.#announced = quarter;
-    this.#say("ui.announce.progress", { percent: String(quarter * 25) });
+    this.#say("ui.announce.progress", { percent: quarter * 25 });
   }
 
   /** @param {Outcome} outcome */
@@ -335,7 +354,7 @@ export class PrelistenCheck extends LitElement {
   /** @param {string} code */
   #sentence(code) {
     const catalogue = this.#parts?.catalogue ?? {};
-    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? EARLY[`error.${code}`] ?? EARLY["ui.idle.failed"];
+    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? this.#early[`error.${code}`] ?? this.#early["ui.idle.failed"];
   }
 
   /** Stop what runs and drop what was heard and sealed. */
@@ -462,11 +481,11 @@ export class PrelistenCheck extends LitElement {
 
   /**
    * @param {string} key
-   * @param {Record<string, string>} [params]
+   * @param {Record<string, string | number>} [params]
    */
   #say(key, params = {}) {
     const { panel, catalogue } = this.#parts ?? {};
-    if (panel && catalogue) this.#announcement = panel.fill(catalogue[key] ?? "", params);
+    if (panel && catalogue) this.#announcement = panel.fill(catalogue[key] ?? "", params, this.#language);
     this.requestUpdate();
   }
 
@@ -500,6 +519,7 @@ export class PrelistenCheck extends LitElement {
     const allowed = [this.show, this.#session?.ui.show ?? "score"].map((show) => Math.max(0, SHOWS.indexOf(show)));
     return {
       catalogue,
+      language: this.#language,
       state: this.state,
       progress: this.#progress,
       result: this.result,
@@ -529,12 +549,12 @@ export class PrelistenCheck extends LitElement {
     const failed = this.#code && !panel;
     const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
-      <div part="base" class="base">
+      <div part="base" class="base" lang=${this.#language}>
         <div part="control" class="control">
           <slot name="label"></slot>
           <slot @slotchange=${this.#adopt}></slot>
           <slot name="help"></slot>
-          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : EARLY[idle]}</p></slot>
+          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : this.#early[idle]}</p></slot>
         </div>
         ${panel && catalogue ? panel.render(this.#view(catalogue), { html, svg, nothing }) : nothing}
         <slot name="footer"></slot>

@@ -4,3 +4,4 @@ declare const __LOCKFILE__: object;
 declare const __DETECTOR__: { id: string; sha256: string };
 declare const __BUNDLE__: string;
 declare const __EARLY__: Record<string, string>;
+declare const __LOCALES__: string[];

@@ -2,6 +2,9 @@
 // What a person sees from the first progress to the result. Loaded on intent; Lit comes in from the element, so that
 // it is downloaded once.
 import { panelStyles } from "./panel-styles.js";
+import { clock, fill, length, percent } from "./words.js";
+
+export { fill };
 
 /** @typedef {import("./protocol.js").Result} Result */
 /** @typedef {import("./protocol.js").Reason} Reason */
@@ -9,6 +12,7 @@ import { panelStyles } from "./panel-styles.js";
  * @typedef {{html: typeof import("lit").html, svg: typeof import("lit").svg, nothing: typeof import("lit").nothing}} Lit
  * @typedef {{
  *   catalogue: Record<string, string>,
+ *   language: string,
  *   state: import("./element.js").State,
  *   progress: import("./protocol.js").Progress | null,
  *   result: Result | null,
@@ -45,29 +49,6 @@ export function adoptStyles(root) {
   root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
 
-/**
- * @param {string} sentence with `{name}` placeholders
- * @param {Record<string, string | number>} params
- */
-export function fill(sentence, params) {
-  return sentence.replace(/\{(\w+)\}/g, (whole, name) => {
-    const value = params[name];
-    if (value === undefined) return whole;
-    return typeof value === "number" ? value.toLocaleString(undefined, { maximumFractionDigits: 2 }) : value;
-  });
-}
-
-/** @param {number} seconds */
-function clock(seconds) {
-  const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-/** @param {number} seconds */
-function length(seconds) {
-  return seconds < 59.5 ? `${Math.round(seconds)} s` : `${clock(seconds)} min`;
-}
-
 /** @param {View} view */
 export function summary({ catalogue, result, show }) {
   if (!result || show === "nothing") return catalogue["ui.done"];
@@ -97,7 +78,7 @@ function icon(name, { svg }) {
  * @param {View} view
  * @param {Lit} lit
  */
-function busy({ catalogue, state, progress, held, cancel }, lit) {
+function busy({ catalogue, language, state, progress, held, cancel }, lit) {
   const { html, nothing } = lit;
   const here = progress?.phase === state ? progress : null;
   return html`
@@ -106,7 +87,7 @@ function busy({ catalogue, state, progress, held, cancel }, lit) {
         <span class="badge">${icon("busy", lit)}</span>
         <div class="words">
           <p part="summary" class="title">${catalogue[`ui.${state}`]}</p>
-          <p class="soft number">${here ? detail(catalogue, here) : nothing}</p>
+          <p class="soft number">${here ? detail(catalogue, here, language) : nothing}</p>
           ${held ? html`<p>${catalogue["ui.sending"]}</p>` : nothing}
         </div>
         <slot name="actions"></slot>
@@ -120,12 +101,14 @@ function busy({ catalogue, state, progress, held, cancel }, lit) {
 /**
  * @param {Record<string, string>} catalogue
  * @param {import("./protocol.js").Progress} progress
+ * @param {string} language
  */
-function detail(catalogue, { phase, seconds, total, fraction }) {
+function detail(catalogue, { phase, seconds, total, fraction }, language) {
   if (phase === "analysing" && total) {
-    return fill(catalogue["ui.analysing.seconds"], { done: clock(seconds ?? 0), total: clock(total) });
+    const places = { done: clock(seconds ?? 0, language), total: clock(total, language) };
+    return fill(catalogue["ui.analysing.seconds"], places, language);
   }
-  return `${Math.round(fraction * 100)} %`;
+  return percent(fraction, language);
 }
 
 /**
@@ -182,7 +165,7 @@ function done(view, lit) {
       <slot name="result"></slot>
       ${told ? [timeline(view, result, lit), reasons(view, result, lit)] : nothing}
       <dl class="facts">
-        <div part="coverage"><dd>${coverage(catalogue, result)}</dd></div>
+        <div part="coverage"><dd>${coverage(view, result)}</dd></div>
         <div><dt>${catalogue["ui.next.title"]}</dt><dd>${catalogue["ui.next"]}</dd></div>
       </dl>
       ${fixed(catalogue, view.isTest, lit)}
@@ -194,9 +177,9 @@ function done(view, lit) {
  * @param {View} view
  * @param {Lit} lit
  */
-function score({ catalogue, result, show }, { html, nothing }) {
+function score({ catalogue, language, result, show }, { html, nothing }) {
   if (show !== "score" || result?.spoof_score == null) return nothing;
-  const text = fill(catalogue["ui.score"], { score: Math.round(result.spoof_score * 100) });
+  const text = fill(catalogue["ui.score"], { score: Math.round(result.spoof_score * 100) }, language);
   return html`<span class="score number">${text}</span>`;
 }
 
@@ -206,7 +189,7 @@ function score({ catalogue, result, show }, { html, nothing }) {
  * @param {Result} result
  * @param {Lit} lit
  */
-function timeline({ catalogue }, { band, segments, coverage: { total_s, analysed_s } }, { html, svg, nothing }) {
+function timeline({ catalogue, language }, { band, segments, coverage: { total_s, analysed_s } }, { html, svg, nothing }) {
   if (segments.length < 2) return nothing;
   const total = Math.max(total_s ?? analysed_s, segments[segments.length - 1].end_s);
   const bars = segments.map(({ start_s, end_s, spoof_score }) => {
@@ -221,7 +204,7 @@ function timeline({ catalogue }, { band, segments, coverage: { total_s, analysed
         ${bars}
       </svg>
       <figcaption class="soft number">
-        <span>0:00</span><span>${catalogue["ui.timeline.label"]}</span><span>${clock(total)}</span>
+        <span>${clock(0, language)}</span><span>${catalogue["ui.timeline.label"]}</span><span>${clock(total, language)}</span>
       </figcaption>
     </figure>
   `;
@@ -232,7 +215,7 @@ function timeline({ catalogue }, { band, segments, coverage: { total_s, analysed
  * @param {Result} result
  * @param {Lit} lit
  */
-function reasons({ catalogue }, result, { html, nothing }) {
+function reasons({ catalogue, language }, result, { html, nothing }) {
   const known = result.reasons.filter(({ code }) => catalogue[`reason.${code}`]).slice(0, MAX_REASONS);
   if (!known.length) return nothing;
   return html`
@@ -242,8 +225,8 @@ function reasons({ catalogue }, result, { html, nothing }) {
         (reason) => html`
           <li part="reason">
             <p class="name">${catalogue[`reason.${reason.code}.title`] ?? nothing}</p>
-            <p class="soft">${fill(catalogue[`reason.${reason.code}`], reason.params)}</p>
-            <p class="soft number">${places(catalogue, reason)}</p>
+            <p class="soft">${fill(catalogue[`reason.${reason.code}`], reason.params, language)}</p>
+            <p class="soft number">${places(catalogue, reason, language)}</p>
           </li>
         `,
       )}
@@ -254,20 +237,30 @@ function reasons({ catalogue }, result, { html, nothing }) {
 /**
  * @param {Record<string, string>} catalogue
  * @param {Reason} reason
+ * @param {string} language
  */
-function places(catalogue, { weight, ranges }) {
+function places(catalogue, { weight, ranges }, language) {
   if (!ranges.length || !weight) return ""; // A mere limit is not about a place.
-  const list = ranges.slice(0, MAX_PLACES).map(([start, end]) => `${clock(start)}–${clock(end)}`);
-  return fill(catalogue["ui.place.most"], { places: list.join(", ") });
+  const list = ranges.slice(0, MAX_PLACES).map(([start, end]) => isolated(`${clock(start, language)}–${clock(end, language)}`));
+  return fill(catalogue["ui.place.most"], { places: list.join(", ") }, language);
 }
 
 /**
- * @param {Record<string, string>} catalogue
+ * Keep a span of time in its order from left to right, also within Arabic or Hebrew (Unicode's isolates).
+ * @param {string} text
+ */
+function isolated(text) {
+  return `\u2066${text}\u2069`;
+}
+
+/**
+ * @param {View} view
  * @param {Result} result
  */
-function coverage(catalogue, { coverage: { analysed_s, total_s, speech_s } }) {
+function coverage({ catalogue, language }, { coverage: { analysed_s, total_s, speech_s } }) {
   const whole = total_s !== null && analysed_s >= total_s - 1;
   const key = total_s === null ? "ui.coverage.unknown" : whole ? "ui.coverage.whole" : "ui.coverage.part";
-  const heard = fill(catalogue[key], { analysed: length(analysed_s), total: length(total_s ?? analysed_s) });
-  return `${heard} ${fill(catalogue["ui.coverage.speech"], { speech: length(speech_s) })}`;
+  const lengths = { analysed: length(analysed_s, language), total: length(total_s ?? analysed_s, language) };
+  const speech = { speech: length(speech_s, language) };
+  return `${fill(catalogue[key], lengths, language)} ${fill(catalogue["ui.coverage.speech"], speech, language)}`;
 }
