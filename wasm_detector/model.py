@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -23,33 +24,55 @@ CLIP = 3.0
 """Standardised numbers are clipped here, so that one freak number cannot outweigh the rest."""
 
 
+BLOCK = 1 << 16
+"""About so many of the 8-bit numbers become floating-point ones at a time: no whole copy of them is ever made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What the model makes of one signal: two weighted sums of Gaussian bumps around landmarks.
 
-    z = clip((vector - centre) / scale); bump_l = exp(-gamma |z - landmark_l|²); the contribution to the
+    z = clip((vector - centre) / scale); bump_l = exp(-gamma |z - step * landmark_l|²); the contribution to the
     log-odds of spoof is offset[0] + sum_l weights[l, 0] bump_l, and column 1 likewise to the log-odds of
-    there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (n_landmarks, 2).
-    With `directions`, shape=(k, m), z is z @ directions, and the landmarks have m numbers.
+    there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (n_landmarks, 2), `norms`
+    |landmark_l|². With `directions`, shape=(k, m), z is z @ (direction_step * directions), and the landmarks have m
+    numbers. Landmarks and directions stay the 8-bit numbers that the file holds.
     """
 
     name: str
-    centre: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    landmarks: NDArray[np.float32]
-    weights: NDArray[np.float64]
+    centre: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    landmarks: NDArray[np.int8]
+    step: float
+    norms: NDArray[np.float64]
+    weights: NDArray[np.floating]
     offset: tuple[float, float]
     gamma: float
-    directions: NDArray[np.float32] | None = None
+    directions: NDArray[np.int8] | None = None
+    direction_step: float = 1.0
 
     def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float, float]:
         """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech, and the highest bump."""
-        z = np.clip((vector - self.centre) / self.scale, -CLIP, CLIP).astype(np.float32)
+        z = np.clip((np.asarray(vector, dtype=np.float64) - self.centre) / self.scale, -CLIP, CLIP)
         if self.directions is not None:
-            z = z @ self.directions
-        bumps = np.exp(-self.gamma * np.square(self.landmarks - z).sum(axis=1, dtype=np.float64))
+            z = self.direction_step * _times(self.directions.T, z)
+        z = z / self.step
+        distances = np.maximum(self.norms - 2.0 * _times(self.landmarks, z) + z @ z, 0.0)
+        bumps = np.exp(-self.gamma * self.step**2 * distances)
         spoof, speech = bumps @ self.weights
         return float(spoof) + self.offset[0], float(speech) + self.offset[1], float(bumps.max())
+
+
+def _blocks(matrix: NDArray[np.int8]) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of `matrix` as floating-point numbers, some at a time."""
+    n_rows = max(1, BLOCK // matrix.shape[1])
+    for first in range(0, len(matrix), n_rows):
+        yield matrix[first : first + n_rows].astype(np.float64)
+
+
+def _times(matrix: NDArray[np.int8], vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `matrix` @ `vector`."""
+    return np.concatenate([block @ vector for block in _blocks(matrix)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +105,28 @@ def pack(array: NDArray[np.floating], dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(array.shape), "base64": base64.b64encode(packed.tobytes()).decode()}
 
 
-def unpack(stored: dict[str, Any]) -> NDArray[np.float64]:
-    """Return what `pack` stored, as float64."""
+def unpack(stored: dict[str, Any]) -> NDArray[Any]:
+    """Return what `pack` stored, of its own type and read-only."""
     raw = np.frombuffer(base64.b64decode(stored["base64"]), np.dtype(stored["dtype"]).newbyteorder("<"))
-    return raw.reshape(stored["shape"]).astype(np.float64)
+    return raw.reshape(stored["shape"])
 
 
 def _part(stored: dict[str, Any]) -> Part:
+    landmarks = unpack(stored["landmarks"])
+    has_directions = "directions" in stored
     return Part(
         name=stored["name"],
         centre=unpack(stored["centre"]),
         scale=unpack(stored["scale"]),
-        landmarks=(unpack(stored["landmarks"]) * stored["landmark_step"]).astype(np.float32),
+        landmarks=landmarks,
+        step=stored["landmark_step"],
+        norms=np.concatenate([np.square(block).sum(axis=1) for block in _blocks(landmarks)]),
         weights=unpack(stored["weights"]),
         offset=(stored["offset"][0], stored["offset"][1]),
         gamma=stored["gamma"],
-        directions=_directions(stored),
+        directions=unpack(stored["directions"]) if has_directions else None,
+        direction_step=stored["direction_step"] if has_directions else 1.0,
     )
-
-
-def _directions(stored: dict[str, Any]) -> NDArray[np.float32] | None:
-    if "directions" not in stored:
-        return None
-    return np.asarray(unpack(stored["directions"]) * stored["direction_step"], dtype=np.float32)
 
 
 def parse_model(text: bytes) -> Model:
