@@ -7,6 +7,7 @@
  * @typedef {{
  *   client: import("./client.js").Client,
  *   Session: typeof import("./session.js").Session,
+ *   listen: typeof import("./screen.js").listen,
  *   panel: typeof import("./panel.js"),
  *   catalogue: Catalogue,
  * }} Parts
@@ -41,11 +42,11 @@ export async function loadParts(language) {
 
 /** @returns {Promise<Code>} */
 async function loadCode() {
-  const [{ sharedClient, Session }, panel] = await Promise.all([
+  const [{ sharedClient, Session, listen }, panel] = await Promise.all([
     /** @type {Promise<typeof import("./client.js")>} */ (import(new URL("client.js", FOLDER).href)),
     /** @type {Promise<typeof import("./panel.js")>} */ (import(new URL("panel.js", FOLDER).href)),
   ]);
-  return { client: sharedClient(FOLDER), Session, panel };
+  return { client: sharedClient(FOLDER), Session, listen, panel };
 }
 
 /**

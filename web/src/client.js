@@ -4,6 +4,7 @@ import { decode, monoSlice } from "./decode.js";
 import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
 
 export { ScreeningError } from "./protocol.js";
+export { listen } from "./screen.js";
 export { Session } from "./session.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */

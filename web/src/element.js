@@ -1,44 +1,23 @@
 // @ts-check
 // <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
 import { LitElement, html, nothing, svg } from "lit";
-import { DETECTOR, EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
+import { EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
+import { CheckList } from "./check-list.js";
+import { BUSY } from "./file-check.js";
 import { joinHold } from "./hold.js";
 import { adoptButtonStyles, nameInput } from "./input.js";
 import { languageOf, unwatchLanguage, watchLanguage } from "./language.js";
 import { styles } from "./styles.js";
 
-/** @typedef {import("./protocol.js").Outcome} Outcome */
-/** @typedef {import("./protocol.js").Progress} Progress */
-/** @typedef {import("./session.js").Sealed} Sealed */
 /** @typedef {import("./bundle.js").Parts} Parts */
-/**
- * @typedef {"idle"|"loading"|"reading"|"analysing"|"done"|"sealing"|"unsupported"|"error"|"offline"|"cancelled"
- *   |"stale"|"timeout"} State
- */
+/** @typedef {import("./file-check.js").FileCheck} FileCheck */
+/** @typedef {import("./file-check.js").State} State */
 
 const WAIT_MS = 15_000; // The longest that a submit is ever held.
-// How long a recording waits for a server that is slow to say what else to listen for.
-const CHALLENGE_MS = 2_000;
 const MAX_SECONDS = 120;
-const PROGRESS_EVERY_MS = 250;
 const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
-const BUSY = new Set(["loading", "reading", "analysing"]);
 const HOLDS = new Set([...BUSY, "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
-
-/** What a failure's code means for the person; any other code is an `error`. @type {Record<string, State>} */
-const STATE_OF_CODE = {
-  cancelled: "cancelled",
-  empty_file: "unsupported",
-  invalid_waveform: "unsupported",
-  offline: "offline",
-  stale: "stale",
-  timeout: "timeout",
-  too_large_to_decode: "unsupported",
-  undecodable: "unsupported",
-  unreadable_container: "unsupported",
-  unsupported: "unsupported",
-};
 
 export class PrelistenCheck extends LitElement {
   static formAssociated = true;
@@ -67,23 +46,28 @@ export class PrelistenCheck extends LitElement {
   #early = EARLY;
   /** @type {import("./session.js").Session | null} */
   #session = null;
-  /** @type {AbortController | null} */
-  #controller = null;
-  /** @type {Promise<void>} */
-  #running = Promise.resolve();
-  /** @type {Outcome | null} */
-  #outcome = null;
-  /** @type {Progress | null} */
-  #progress = null;
-  #progressAt = 0;
+  /** @type {import("./file-check.js").Host} */
+  #host = {
+    load: () => this.#load(),
+    options: () => ({ test: this.test, maxSeconds: this.maxSeconds }),
+    sealsAtOnce: () => this.seal === "result",
+    changed: () => this.#refresh(),
+    progressed: ({ progress }) => this.#progressed({ .../** @type {object} */ (progress) }),
+    heard: ({ outcome }) => {
+      this.#concludeAloud();
+      this.#emit("result", { ...outcome?.result });
+    },
+    failed: (check, message) => this.#failed(check, message),
+    sealed: (_, sealed) => {
+      this.#renew();
+      this.#emit("sealed", { expiresAt: sealed.expires_at });
+    },
+  };
+  #checks = new CheckList(this.#host);
+  /** The files that were last checked, or were to be: a script may put others into the input. @type {File[]} */
+  #checked = [];
   #announced = 0;
   #announcement = "";
-  #code = "";
-  #token = "";
-  /** The token's life; null when there is none, or when it has gone with a form. @type {Sealed | null} */
-  #sealed = null;
-  /** The file that was last checked, or was to be: a script may put another one into the input. @type {File | null} */
-  #checked = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #renewal;
   #held = false;
@@ -128,7 +112,7 @@ export class PrelistenCheck extends LitElement {
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
     document.addEventListener("visibilitychange", this.#renew);
-    if (BUSY.has(this.state)) this.check(); // Moved to another place in the page while it listened.
+    if (this.#checks.isBusy) this.check(); // Moved to another place in the page while it listened.
     this.#renew();
   }
 
@@ -138,7 +122,7 @@ export class PrelistenCheck extends LitElement {
     window.removeEventListener("pageshow", this.#shown);
     document.removeEventListener("visibilitychange", this.#renew);
     unwatchLanguage(this.#speak);
-    this.#controller?.abort();
+    this.#checks.abort();
   }
 
   /** The wrapped native input. */
@@ -148,7 +132,7 @@ export class PrelistenCheck extends LitElement {
 
   /** The chosen file. */
   get file() {
-    return this.#input?.files?.[0] ?? null;
+    return this.#files()[0] ?? null;
   }
 
   get form() {
@@ -157,44 +141,41 @@ export class PrelistenCheck extends LitElement {
 
   /** What the detector said, or null. */
   get result() {
-    return this.#outcome?.result ?? null;
+    return this.#checks.all[0]?.outcome?.result ?? null;
   }
 
   /** The sealed token of this file, or "". */
   get value() {
-    return this.#token;
+    return this.#checks.all[0]?.token ?? "";
   }
 
   /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
   async check() {
     this.#forget();
-    const file = (this.#checked = this.file);
-    if (!file || this.#isOff() || !this.#emit("start", {}, true)) return this.#enter("idle");
-    const controller = new AbortController();
-    this.#controller = controller;
-    this.#running = this.#run(file, controller.signal);
-    return this.#running;
+    const files = (this.#checked = this.#files());
+    if (files.length && !this.#isOff() && this.#emit("start", {}, true)) this.#checks.start(files);
+    this.#refresh();
+    return this.#checks.running;
   }
 
   /** Stop analysing. The form can still be sent. */
   cancel() {
-    if (!BUSY.has(this.state)) return;
-    this.#controller?.abort();
-    this.#fail("cancelled");
+    this.#checks.cancel();
   }
 
   /** Forget the result, as after a form's reset. */
   reset() {
     this.#forget();
-    this.#enter("idle");
+    this.#checked = this.#files();
+    this.#refresh();
   }
 
   /** @param {HTMLFormElement | null} form */
   formAssociatedCallback(form) {
     this.#hold?.leave();
     this.#hold = form && joinHold(form, {
-      wait: () => this.#waitMs(),
-      needsHold: () => !this.#isOff() && (this.#isSwapped() ? this.file !== null : HOLDS.has(this.state)),
+      wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
+      needsHold: () => !this.#isOff() && (this.#isSwapped() ? this.file !== null : this.#checks.isAny(HOLDS)),
       prepare: (signal) => this.#prepare(signal),
       inspect: (entries) => this.#isSwapped() && entries.delete(this.#entryName()),
     });
@@ -214,17 +195,18 @@ export class PrelistenCheck extends LitElement {
   /** A restored form has no token: it was for one submission. */
   formStateRestoreCallback() {}
 
+  #files() {
+    return [...(this.#input?.files ?? [])].slice(0, 1);
+  }
+
   #isOff() {
     return this.disabled || this.#formDisabled;
   }
 
-  /** Whether a script has changed the input's file: no event tells of that. */
+  /** Whether a script has changed the input's files: no event tells of that. */
   #isSwapped() {
-    return this.file !== this.#checked;
-  }
-
-  #waitMs() {
-    return Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS));
+    const files = this.#files();
+    return files.length !== this.#checked.length || files.some((file, index) => file !== this.#checked[index]);
   }
 
   #online = () => {
@@ -272,83 +254,36 @@ export class PrelistenCheck extends LitElement {
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
       this.requestUpdate();
     }
+    if (this.#checks.isBusy && !this.#announcement) this.#say("ui.announce.start");
     return { ...parts, session };
   }
 
-  /**
-   * @param {File} file
-   * @param {AbortSignal} signal
-   */
-  async #run(file, signal) {
-    this.#enter("loading");
-    try {
-      const { client, session } = await this.#load();
-      const asked = session.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
-      if (this.test) await asked;
-      else client.warm(); // Meanwhile the challenge tells which signals the site has besides.
-      await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, CHALLENGE_MS))]);
-      this.#say("ui.announce.start");
-      const options = {
-        maxSeconds: this.#seconds(),
-        extensions: session.extensions,
-        signal,
-        onProgress: this.#onProgress,
-      };
-      const outcome = await (this.test && session.fixed ? session.fixedOutcome(file) : client.screen(file, options));
-      if (signal.aborted) return;
-      this.#finish(outcome);
-      if (this.seal === "result") await this.#sealClaim(signal).catch(() => {}); // The submit tries again.
-    } catch (error) {
-      const { code = "load_failed", message } = /** @type {{code?: string, message?: string}} */ (error);
-      if (!signal.aborted) this.#fail(code === "load_failed" && !navigator.onLine ? "offline" : code, message);
+  /** @param {object} progress */
+  #progressed(progress) {
+    const quarter = Math.floor(this.#checks.fraction * 4);
+    if (quarter > this.#announced && quarter < 4) {
+      this.#announced = quarter;
+      this.#say("ui.announce.progress", { percent: quarter * 25 });
     }
-  }
-
-  #seconds() {
-    return Math.min(this.maxSeconds || MAX_SECONDS, this.#session?.ui.max_seconds ?? Infinity);
-  }
-
-  /** @param {Progress} progress */
-  #onProgress = (progress) => {
-    const now = performance.now();
-    this.#progress = progress;
-    if (progress.phase !== this.state) this.#enter(progress.phase);
-    else if (now - this.#progressAt < PROGRESS_EVERY_MS) return;
-    this.#progressAt = now;
-    this.#announceQuarter(progress);
-    this.#emit("progress", { ...progress });
+    this.#emit("progress", progress);
     this.requestUpdate();
-  };
-
-  /** @param {Progress} progress */
-  #announceQuarter({ phase, fraction }) {
-    const quarter = Math.floor(fraction * 4);
-    if (phase !== "analysing" || quarter <= this.#announced || quarter > 3) return;
-    this.#announced = quarter;
-    this.#say("ui.announce.progress", { percent: quarter * 25 });
-  }
-
-  /** @param {Outcome} outcome */
-  #finish(outcome) {
-    this.#outcome = outcome;
-    this.#enter("done");
-    const { panel, catalogue } = /** @type {Parts} */ (this.#parts);
-    this.#announcement = panel.summary(this.#view(catalogue));
-    this.#emit("result", { ...outcome.result });
   }
 
   /**
-   * @param {string} code
-   * @param {string} [message] for developers; people get the sentence of the code
+   * @param {FileCheck} check
+   * @param {string} message
    */
-  #fail(code, message = "") {
-    this.#code = code;
-    this.#dropToken();
-    this.#enter(STATE_OF_CODE[code] ?? "error");
-    const help = this.#sentence(code);
-    this.#announcement = help;
-    const recoverable = this.state !== "unsupported";
-    if (code !== "cancelled") this.#emit("error", { code, recoverable, help, message });
+  #failed({ code, state }, message) {
+    this.#concludeAloud();
+    const recoverable = state !== "unsupported";
+    if (code !== "cancelled") this.#emit("error", { code, recoverable, help: this.#sentence(code), message });
+  }
+
+  /** Say the outcome, once all is heard. */
+  #concludeAloud() {
+    const [{ code }] = this.#checks.all;
+    if (code) this.#announcement = this.#sentence(code);
+    else if (this.#parts) this.#announcement = this.#parts.panel.summary(this.#view(this.#parts));
   }
 
   /** @param {string} code */
@@ -359,36 +294,36 @@ export class PrelistenCheck extends LitElement {
 
   /** Stop what runs and drop what was heard and sealed. */
   #forget() {
-    this.#controller?.abort();
-    this.#outcome = this.#progress = null;
-    this.#announced = 0;
-    this.#announcement = this.#code = "";
-    this.#dropToken();
-  }
-
-  #dropToken() {
     clearTimeout(this.#renewal);
-    this.#sealed = null;
-    this.#setToken("");
+    this.#checks.drop();
+    this.#checked = [];
+    this.#announced = 0;
+    this.#announcement = "";
   }
 
   #entryName() {
     return this.name || (this.#input?.name ? `${this.#input.name}-hint` : "");
   }
 
-  /** @param {string} token */
-  #setToken(token) {
-    this.#token = token;
+  /** Bring the form's entries and the state up to what the checks are now. */
+  #refresh() {
     const name = this.#entryName();
     const entries = new FormData();
-    entries.append(name, token);
-    this.#internals.setFormValue(token && name ? entries : null, null);
+    for (const token of name ? this.#checks.tokens : []) entries.append(name, token);
+    this.#internals.setFormValue([...entries].length ? entries : null, null);
+    this.requestUpdate();
+    const { state } = this.#checks;
+    if (state === this.state) return;
+    this.#internals.states?.delete(this.state);
+    this.#internals.states?.add(state);
+    this.state = state;
+    this.#emit("statechange", { state });
   }
 
   /**
    * Wait for the result, then have it sealed. Called while the submit is held; `signal` ends when the time is over.
    * @param {AbortSignal} signal
-   * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
+   * @returns {Promise<boolean>} false only when a file on disk is no longer the one that was heard
    */
   async #prepare(signal) {
     this.#wait(true);
@@ -402,7 +337,7 @@ export class PrelistenCheck extends LitElement {
   /** @param {boolean} held whether a submit waits, so that the person sees why nothing seems to happen */
   #wait(held) {
     this.#held = held;
-    if (held && BUSY.has(this.state)) this.#say("ui.sending");
+    if (held && this.#checks.isBusy) this.#say("ui.sending");
     this.requestUpdate();
   }
 
@@ -411,73 +346,31 @@ export class PrelistenCheck extends LitElement {
    * @returns {Promise<boolean>}
    */
   async #sealInTime(signal) {
-    if (this.#isSwapped()) this.check(); // Nobody has heard this one.
-    for (let running; running !== this.#running; ) await (running = this.#running); // A new file starts anew.
-    const mayGo = this.state !== "stale" && (await this.#sealClaim(signal, this.seal === "result"));
-    if (mayGo) this.#sealed = null; // It goes now; the next submit needs another one.
+    if (this.#isSwapped()) this.check(); // Nobody has heard these.
+    const checks = this.#checks;
+    const { staleCount } = checks;
+    for (let running; running !== checks.running; ) await (running = checks.running); // A new file starts anew.
+    if (checks.staleCount === staleCount && !this.#isSwapped()) {
+      if (checks.isAny(HOLDS)) this.#say("ui.sealing");
+      await checks.seal(signal, this.seal === "result");
+    }
+    const mayGo = checks.staleCount === staleCount;
+    if (mayGo) checks.spend(); // They go now; the next submit needs others.
     return mayGo;
   }
 
   /**
-   * Have the kept claim sealed, under a fresh challenge where the old one is no longer taken.
-   * @param {AbortSignal} signal
-   * @param {boolean} [mayKeep] whether a token that is still fresh will do
-   * @returns {Promise<boolean>} false only when the file on disk is no longer the one that was heard
-   */
-  async #sealClaim(signal, mayKeep = false) {
-    const { file } = this;
-    const outcome = this.#outcome;
-    if (!file || !outcome || this.#isSwapped() || !this.#session || signal.aborted) return true;
-    this.#enter("sealing");
-    if (this.#held) this.#say("ui.sealing");
-    try {
-      if (!(await isUnchanged(file))) {
-        this.#outcome = null;
-        this.#fail("stale");
-        return false;
-      }
-      if (mayKeep && this.#sealed && this.#sealed.restMs() > 0) return true;
-      if (!this.#sealed) this.#setToken(""); // What has gone with a form is spent, also when sealing fails now.
-      const sealed = await this.#session.seal(file, outcome, DETECTOR.sha256, signal);
-      if (signal.aborted || this.#outcome !== outcome) return true;
-      this.#keep(sealed);
-    } finally {
-      if (this.state === "sealing") this.#enter("done");
-    }
-    return true;
-  }
-
-  /** @param {Sealed} sealed */
-  #keep(sealed) {
-    this.#sealed = sealed;
-    this.#setToken(sealed.token);
-    this.#renew();
-    this.#emit("sealed", { expiresAt: sealed.expires_at });
-  }
-
-  /**
-   * A page may read the form at any time: keep its token fresh, as long as somebody sees the page. A timer may end a
+   * A page may read the form at any time: keep its tokens fresh, as long as somebody sees the page. A timer may end a
    * little before the clock says so, and a server may be away: whatever happens, the next look is planned.
    */
   #renew = () => {
     clearTimeout(this.#renewal);
-    if (this.seal !== "result" || !this.#sealed || document.hidden || !this.isConnected) return;
-    const restMs = this.#sealed.restMs();
+    const { restMs } = this.#checks;
+    if (this.seal !== "result" || restMs === Infinity || document.hidden || !this.isConnected) return;
     this.#renewal = setTimeout(this.#renew, restMs > 0 ? Math.ceil(restMs) : RENEWAL_RETRY_MS);
     if (restMs > 0 || this.state !== "done") return;
-    this.#running = this.#sealClaim(new AbortController().signal).then(() => {}, () => {});
+    this.#checks.running = this.#checks.seal(new AbortController().signal, true);
   };
-
-  /** @param {State} state */
-  #enter(state) {
-    this.requestUpdate();
-    if (state === this.state) return;
-    const { states } = this.#internals;
-    states?.delete(this.state);
-    states?.add(state);
-    this.state = state;
-    this.#emit("statechange", { state });
-  }
 
   /**
    * @param {string} key
@@ -512,20 +405,21 @@ export class PrelistenCheck extends LitElement {
   }
 
   /**
-   * @param {import("./bundle.js").Catalogue} catalogue
+   * @param {Parts} parts
    * @returns {import("./panel.js").View}
    */
-  #view(catalogue) {
+  #view({ catalogue }) {
     const allowed = [this.show, this.#session?.ui.show ?? "score"].map((show) => Math.max(0, SHOWS.indexOf(show)));
+    const [check] = this.#checks.all;
     return {
       catalogue,
       language: this.#language,
       state: this.state,
-      progress: this.#progress,
+      progress: check?.progress ?? null,
       result: this.result,
       show: SHOWS[Math.min(...allowed)],
       isTest: Boolean(this.test && this.#session?.fixed),
-      error: this.#code ? this.#sentence(this.#code) : "",
+      error: check?.code ? this.#sentence(check.code) : "",
       held: this.#held,
       cancel: () => {
         this.cancel();
@@ -545,8 +439,7 @@ export class PrelistenCheck extends LitElement {
   }
 
   render() {
-    const { panel, catalogue } = this.#parts ?? {};
-    const failed = this.#code && !panel;
+    const failed = !this.#parts && this.#checks.all[0]?.code;
     const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
       <div part="base" class="base" lang=${this.#language}>
@@ -554,25 +447,12 @@ export class PrelistenCheck extends LitElement {
           <slot name="label"></slot>
           <slot @slotchange=${this.#adopt}></slot>
           <slot name="help"></slot>
-          <slot name="privacy"><p class="note">${failed ? this.#sentence(this.#code) : this.#early[idle]}</p></slot>
+          <slot name="privacy"><p class="note">${failed ? this.#sentence(failed) : this.#early[idle]}</p></slot>
         </div>
-        ${panel && catalogue ? panel.render(this.#view(catalogue), { html, svg, nothing }) : nothing}
+        ${this.#parts ? this.#parts.panel.render(this.#view(this.#parts), { html, svg, nothing }) : nothing}
         <slot name="footer"></slot>
         <p part="status" class="status" role="status">${this.#announcement}</p>
       </div>
     `;
-  }
-}
-
-/**
- * @param {File} file
- * @returns {Promise<boolean>} whether it can still be read: a file changed on disk cannot
- */
-async function isUnchanged(file) {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
   }
 }
