@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from prelisten.catalogue import catalogue, sentence
@@ -15,6 +15,7 @@ from prelisten.routes import request_log
 from prelisten.routes.answers import clock_text
 from prelisten.routes.api import PREFIX, http_error
 from prelisten.routes.demo import make_demo
+from prelisten.routes.language import add_to_templates, asked_language, spoken_page
 from prelisten.routes.request_log import refused
 from prelisten.routes.review import make_review
 
@@ -60,7 +61,8 @@ def create_app(config: Config | None = None) -> Flask:
     app = Flask("prelisten", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_FORM_BYTES
     app.config["TRUSTED_HOSTS"] = config.known_hosts
-    app.jinja_env.globals.update(sentence=sentence, clock=clock_text)
+    app.jinja_env.globals.update(clock=clock_text)
+    add_to_templates(app)
     set_up_logs(config)
     prelisten = Prelisten(app, config)
     request_log.install(app, prelisten.services)
@@ -96,19 +98,20 @@ def _error_page(error: HTTPException) -> Response | HTTPException:
     code = getattr(error, "slug", CODES.get(error.code, "bad_request"))
     retry_after: int | None = getattr(error, "retry_after", None)
     refused(code)
-    title = _sentence(f"error.{code}.title")
+    title = _sentence(f"error.{code}.title") or _sentence("error.bad_request.title")
     if hasattr(error, "slug") and code not in WAITING_CODES:
         message = error.description or ""
     else:
-        message = sentence(f"error.{code}.message", {"seconds": retry_after or 60})
-    page = render_template(
+        seconds = {"seconds": retry_after or 60}
+        message = sentence(f"error.{code}.message", seconds, language=asked_language())
+    response = spoken_page(
         "error.html",
         status=error.code,
-        name=title or sentence("error.bad_request.title"),
+        name=title,
         message=message,
         may_retry=retry_after is not None and request.method == "POST",
     )
-    response = Response(page, error.code, mimetype="text/html")
+    response.status_code = error.code
     # What belongs to the status: Retry-After, Allow, Content-Range.
     response.headers.extend([pair for pair in error.get_headers() if pair[0] != "Content-Type"])
     return response
@@ -119,4 +122,4 @@ def _own_error_page(error: PrelistenError) -> Response | HTTPException:
 
 
 def _sentence(key: str) -> str | None:
-    return sentence(key) if key in catalogue() else None
+    return sentence(key, language=asked_language()) if key in catalogue() else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from prelisten.catalogue import sentence
+from prelisten.catalogue import ENGLISH, sentence
 from prelisten.engine.interface import JobStatus
 from prelisten.errors import GoneError, NotFoundError
 from prelisten.records import Action, Decision, Finding, Submission, SubmissionState
@@ -38,20 +38,21 @@ class ReasonText:
         return tuple(f"{clock_text(start)}–{clock_text(end)}" for start, end in self.places)
 
 
-def reason_text(reason: Reason) -> ReasonText:
+def reason_text(reason: Reason, *, language: str = ENGLISH) -> ReasonText:
     """Return a reason with its title and its sentence from the catalogue."""
     return ReasonText(
         code=reason.code,
-        title=sentence(f"reason.{reason.code}.title", reason.params),
-        text=sentence(f"reason.{reason.code}", reason.params),
+        title=sentence(f"reason.{reason.code}.title", reason.params, language=language),
+        text=sentence(f"reason.{reason.code}", reason.params, language=language),
         weight=reason.weight,
         places=reason.ranges,
     )
 
 
-def shown_reasons(reasons: Iterable[Reason]) -> list[ReasonText]:
+def shown_reasons(reasons: Iterable[Reason], *, language: str = ENGLISH) -> list[ReasonText]:
     """Return the heaviest reasons, heaviest first; those without weight (limits) keep their order behind."""
-    return [reason_text(r) for r in sorted(reasons, key=lambda r: -abs(r.weight))][:MAX_SHOWN_REASONS]
+    heaviest = sorted(reasons, key=lambda reason: -abs(reason.weight))[:MAX_SHOWN_REASONS]
+    return [reason_text(reason, language=language) for reason in heaviest]
 
 
 def require_there(submission: Submission | None) -> Submission:
@@ -63,7 +64,7 @@ def require_there(submission: Submission | None) -> Submission:
     return submission
 
 
-def progress_of(job: JobStatus | None) -> dict[str, Any] | None:
+def progress_of(job: JobStatus | None, *, language: str = ENGLISH) -> dict[str, Any] | None:
     """Return how far a screening is: `phase`, `ahead` (queued before it), `fraction` (0 to 1), and a sentence.
 
     `None` for what is not known; `None` as a whole once the job has ended.
@@ -77,12 +78,17 @@ def progress_of(job: JobStatus | None) -> dict[str, Any] | None:
         "phase": phase,
         "ahead": job.ahead,
         "fraction": None if job.fraction is None else round(job.fraction, 2),
-        "text": sentence(key, {"ahead": job.ahead}),
+        "text": sentence(key, {"ahead": job.ahead}, language=language),
     }
 
 
 def answer(
-    submission_id: str, decision: Decision | None, status_url: str, progress: dict[str, Any] | None = None
+    submission_id: str,
+    decision: Decision | None,
+    status_url: str,
+    progress: dict[str, Any] | None = None,
+    *,
+    language: str = ENGLISH,
 ) -> dict[str, Any]:
     """Return the status of a submission as JSON-ready data. Undecided is `hold`, and never final."""
     action = Action.HOLD if decision is None else decision.action
@@ -90,8 +96,8 @@ def answer(
         "id": submission_id,
         "state": "screening" if decision is None else "decided",
         "decision": action.value,
-        "title": sentence(f"decision.{action.value}.title"),
-        "next": sentence(f"decision.{action.value}.next"),
+        "title": sentence(f"decision.{action.value}.title", language=language),
+        "next": sentence(f"decision.{action.value}.next", language=language),
         "progress": progress,
         "reasons": [
             {
@@ -100,7 +106,7 @@ def answer(
                 "text": shown.text,
                 "ranges": [list(p) for p in shown.places],
             }
-            for shown in shown_reasons(() if decision is None else decision.reasons)
+            for shown in shown_reasons(() if decision is None else decision.reasons, language=language)
         ],
         "status_url": status_url,
     }

@@ -18,6 +18,7 @@ from prelisten.routes.answers import answer, progress_of, record, require_there
 from prelisten.routes.client import client_address, is_own_origin, leave_unread, page_origin
 from prelisten.routes.events import events
 from prelisten.routes.exchange import action_of, fresh, json_body, session_of
+from prelisten.routes.language import asked_language
 from prelisten.routes.metrics import metrics
 from prelisten.routes.openapi import openapi
 from prelisten.routes.request_log import refused
@@ -153,11 +154,13 @@ def status(submission_id: str) -> Response:
     with services().storage.read() as tx:
         submission, decision = require_there(tx.submission(submission_id)), tx.decision(submission_id)
         findings = tx.findings(submission_id) if api_key else ()
-        progress = None if decision else progress_of(services().engine.status(tx, submission_id))
+        job = services().engine.status(tx, submission_id)
     if decision is None:  # After a restart nothing else may have started the screening yet.
         current_app.extensions["prelisten"].ensure_workers()
     status_url = url_for(f"{NAME}.status", submission_id=submission.id)
-    body = answer(submission.id, decision, status_url, progress)
+    language = asked_language()
+    progress = None if decision else progress_of(job, language=language)
+    body = answer(submission.id, decision, status_url, progress, language=language)
     if api_key is not None:
         body |= record(submission, decision, findings)
     return fresh(**body)

@@ -16,10 +16,12 @@ from typing import Any
 
 from flask import Response, current_app, url_for
 
+from prelisten.catalogue import ENGLISH
 from prelisten.config import MAX_EVENT_STREAMS
 from prelisten.errors import NotFoundError, PrelistenError, StorageError
 from prelisten.pipeline import Services
 from prelisten.routes.answers import answer, progress_of, require_there
+from prelisten.routes.language import asked_language
 
 # Read from the database; a person sees no difference below this.
 POLL_S = 0.4
@@ -52,19 +54,24 @@ def end_streams() -> None:
     _ending.set()
 
 
-def read_status(submission_id: str, status_url: str, services: Services) -> dict[str, Any]:
+def read_status(
+    submission_id: str, status_url: str, services: Services, *, language: str = ENGLISH
+) -> dict[str, Any]:
     """Return where a submission is. Raises `NotFoundError`, `GoneError` and `StorageError`."""
     with services.storage.read() as tx:
         require_there(tx.submission(submission_id))
         decision = tx.decision(submission_id)
-        progress = None if decision else progress_of(services.engine.status(tx, submission_id))
-    return answer(submission_id, decision, status_url, progress)
+        progress = (
+            None if decision else progress_of(services.engine.status(tx, submission_id), language=language)
+        )
+    return answer(submission_id, decision, status_url, progress, language=language)
 
 
 def events(submission_id: str) -> Response:
     """Stream where a submission is, until it is decided."""
     status_url = url_for(".status", submission_id=submission_id)
-    read = partial(read_status, submission_id, status_url, current_app.extensions["prelisten"].services)
+    services = current_app.extensions["prelisten"].services
+    read = partial(read_status, submission_id, status_url, services, language=asked_language())
     first = read()
     if not _places.acquire(blocking=False):
         raise NoStreamLeftError
