@@ -188,7 +188,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def test(arguments: argparse.Namespace) -> None:
     """Set everything up, then run every check and every test; all run, also after one has failed."""
-    install({"test", "train"})
+    install({"test", "train", *(["bench"] if arguments.full else [])})
     bundle()
     env = os.environ | {
         "TEST_CHROMIUM": find_browser(),
@@ -219,8 +219,8 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def bench(arguments: argparse.Namespace) -> None:
-    """Measure the bundle in a real browser; the figures are for comparing within one run."""
-    install({"test", "train"})
+    """Measure the bundle in a real browser beside what people would use instead; ratios first."""
+    install({"test", "train", "bench"})
     bundle()
     env = os.environ | {"TEST_CHROMIUM": find_browser()}
     run([PYTHON, "-m", "tests.bench.bench_browser", *arguments.rest], env=env)
