@@ -1,8 +1,12 @@
-"""The weights: read from package data, checked, and identified by their digest."""
+"""The weights: read from package data, checked, and identified by their digest.
+
+A model is a safetensors file: the length of a JSON header (eight bytes, little-endian), the header, the arrays end to
+end. The header tells each array's type, shape and place. Its `__metadata__` holds, as JSON text under `model`, what is
+no array: layout, name, version, digest of the training data, thresholds, and each part's name, steps and offsets.
+"""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -17,8 +21,13 @@ from numpy.typing import NDArray
 from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
 
-FORMAT = 3
+FORMAT = 4
 """Version of the file's layout. Another one is refused."""
+
+FILE_NAME = "model.safetensors"
+
+TYPES = {"F64": "<f8", "F32": "<f4", "I8": "i1"}
+"""The types of arrays that a file may have, by the format's name, and numpy's."""
 
 CLIP = 3.0
 """Standardised numbers are clipped here, so that one freak number cannot outweigh the rest."""
@@ -33,9 +42,9 @@ class Part:
     """What the model makes of one signal: two weighted sums of Gaussian bumps around landmarks.
 
     z = clip((vector - centre) / scale); bump_l = exp(-gamma |z - step * landmark_l|²); the contribution to the
-    log-odds of spoof is offset[0] + sum_l weights[l, 0] bump_l, and column 1 likewise to the log-odds of
-    there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (n_landmarks, 2), `norms`
-    |landmark_l|². With `directions`, shape=(k, m), z is z @ (direction_step * directions), and the landmarks have m
+    log-odds of spoof is offset[0] + sum_l weights[0, l] bump_l, and row 1 likewise to the log-odds of
+    there being speech. Shapes: centre, scale (k,), landmarks (n_landmarks, k), weights (2, n_landmarks), `norms`
+    |landmark_l|². With `directions`, shape=(m, k), z is direction_step * directions @ z, and the landmarks have m
     numbers. Landmarks and directions stay the 8-bit numbers that the file holds.
     """
 
@@ -55,11 +64,11 @@ class Part:
         """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech, and the highest bump."""
         z = np.clip((np.asarray(vector, dtype=np.float64) - self.centre) / self.scale, -CLIP, CLIP)
         if self.directions is not None:
-            z = self.direction_step * _times(self.directions.T, z)
+            z = self.direction_step * _times(self.directions, z)
         z = z / self.step
         distances = np.maximum(self.norms - 2.0 * _times(self.landmarks, z) + z @ z, 0.0)
         bumps = np.exp(-self.gamma * self.step**2 * distances)
-        spoof, speech = bumps @ self.weights
+        spoof, speech = self.weights @ bumps
         return float(spoof) + self.offset[0], float(speech) + self.offset[1], float(bumps.max())
 
 
@@ -99,40 +108,45 @@ class Model:
         return f"{self.name}-{VERSION}-{self.sha256[:8]}"
 
 
-def pack(array: NDArray[np.floating], dtype: str) -> dict[str, Any]:
-    """Return `array` as JSON-ready data: little-endian base64 with its shape and type."""
-    packed = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
-    return {"dtype": dtype, "shape": list(array.shape), "base64": base64.b64encode(packed.tobytes()).decode()}
+def unpack(raw: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return what a model file says besides its arrays, and the arrays by name, as views of `raw`.
+
+    Raises `KeyError`, `TypeError` or `ValueError` for damage.
+    """
+    start = 8 + int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8:start])
+    settings = json.loads(header.pop("__metadata__")["model"])
+    arrays = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        dtype = np.dtype(TYPES[entry["dtype"]])
+        flat = np.frombuffer(raw, dtype, (last - first) // dtype.itemsize, start + first)
+        arrays[name] = flat.reshape(entry["shape"])
+    return settings, arrays
 
 
-def unpack(stored: dict[str, Any]) -> NDArray[Any]:
-    """Return what `pack` stored, of its own type and read-only."""
-    raw = np.frombuffer(base64.b64decode(stored["base64"]), np.dtype(stored["dtype"]).newbyteorder("<"))
-    return raw.reshape(stored["shape"])
-
-
-def _part(stored: dict[str, Any]) -> Part:
-    landmarks = unpack(stored["landmarks"])
-    has_directions = "directions" in stored
+def _part(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Part:
+    name = stored["name"]
+    landmarks = arrays[f"{name}.landmarks"]
     return Part(
-        name=stored["name"],
-        centre=unpack(stored["centre"]),
-        scale=unpack(stored["scale"]),
+        name=name,
+        centre=arrays[f"{name}.centre"],
+        scale=arrays[f"{name}.scale"],
         landmarks=landmarks,
         step=stored["landmark_step"],
-        norms=np.concatenate([np.square(block).sum(axis=1) for block in _blocks(landmarks)]),
-        weights=unpack(stored["weights"]),
+        norms=np.concatenate([np.einsum("ij,ij->i", block, block) for block in _blocks(landmarks)]),
+        weights=arrays[f"{name}.weights"],
         offset=(stored["offset"][0], stored["offset"][1]),
         gamma=stored["gamma"],
-        directions=unpack(stored["directions"]) if has_directions else None,
-        direction_step=stored["direction_step"] if has_directions else 1.0,
+        directions=arrays.get(f"{name}.directions"),
+        direction_step=stored["direction_step"],
     )
 
 
-def parse_model(text: bytes) -> Model:
+def parse_model(raw: bytes) -> Model:
     """Read a model file. Raises `ModelError` when it is damaged or of another layout."""
     try:
-        stored = json.loads(text)
+        stored, arrays = unpack(raw)
         if stored["format"] != FORMAT:
             raise ModelError(
                 f"The model has layout {stored['format']}, this code reads {FORMAT}. Train it again."
@@ -140,13 +154,13 @@ def parse_model(text: bytes) -> Model:
         return Model(
             name=stored["name"],
             version=stored["version"],
-            parts=tuple(_part(part) for part in stored["parts"]),
+            parts=tuple(_part(part, arrays) for part in stored["parts"]),
             bias=stored["bias"],
             speech_bias=stored["speech_bias"],
             elevated=stored["elevated"],
             high=stored["high"],
             speech_floor=stored["speech_floor"],
-            sha256=hashlib.sha256(text).hexdigest(),
+            sha256=hashlib.sha256(raw).hexdigest(),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The model file is damaged ({error!r}). Install the package again.") from error
@@ -156,10 +170,12 @@ def parse_model(text: bytes) -> Model:
 def load_model() -> Model:
     """Return the model that this package carries."""
     try:
-        text = resources.files("wasm_detector").joinpath("model.json").read_bytes()
+        raw = resources.files("wasm_detector").joinpath(FILE_NAME).read_bytes()
     except OSError as error:
-        raise ModelError("model.json is missing from the package. Make it with `prelisten train`.") from error
-    return parse_model(text)
+        raise ModelError(
+            f"{FILE_NAME} is missing from the package. Make it with `prelisten train`."
+        ) from error
+    return parse_model(raw)
 
 
 def detector_id() -> str:

@@ -95,7 +95,7 @@ def test_wheel_carries_what_the_server_reads(wheel):
         "prelisten/storage/migrations/",
         "prelisten/_web/manifest.json",
         "prelisten/_web/locales/en.json",
-        "wasm_detector/model.json",
+        "wasm_detector/model.safetensors",
         "wasm_detector/reasons.json",
     ):
         assert part in names, part

@@ -17,16 +17,17 @@ from wasm_detector.errors import ModelError
 from wasm_detector.model import Model, parse_model
 
 NAME = "forensic"
+FILE_NAME = "forensic.safetensors"
 
 
 @lru_cache(maxsize=1)
 def load_forensic_model() -> Model:
     """Return the model that the package carries. Raises `ModelError` when it is missing or damaged."""
     try:
-        text = resources.files("prelisten.checks").joinpath("forensic.json").read_bytes()
+        raw = resources.files("prelisten.checks").joinpath(FILE_NAME).read_bytes()
     except OSError as error:
-        raise ModelError("forensic.json is missing from the package. Install prelisten again.") from error
-    return parse_model(text)
+        raise ModelError(f"{FILE_NAME} is missing from the package. Install prelisten again.") from error
+    return parse_model(raw)
 
 
 def run(heard: Heard) -> Finding:

@@ -7,10 +7,8 @@ by the same slope.
 from __future__ import annotations
 
 import argparse
-import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +17,11 @@ from prelisten.config import Config, load_config
 from prelisten.errors import ConfigError
 from prelisten.lab.corpus import Clip, read_manifest
 from prelisten.lab.hearing import FAILURES, hear_trusted
-from wasm_detector.model import Model, pack, parse_model, unpack
+from prelisten.lab.modelfile import pack
+from wasm_detector.model import FILE_NAME, Model, parse_model, unpack
 from wasm_detector.scoring import logit
 
-PACKAGED = Path(str(resources.files("wasm_detector").joinpath("model.json")))
+PACKAGED = Path(str(resources.files("wasm_detector").joinpath(FILE_NAME)))
 """The model that the package carries."""
 
 MIN_CLIPS = 12
@@ -34,22 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, help="CSV with the columns id, path, label")
     parser.add_argument("--model", type=Path, default=PACKAGED, help="the model file to calibrate")
     parser.add_argument(
-        "--out", type=Path, default=Path("model.json"), help="the calibrated model file to write"
+        "--out", type=Path, default=Path(FILE_NAME), help="the calibrated model file to write"
     )
 
 
-def rescale(stored: dict[str, Any], slope: float, shift: float) -> dict[str, Any]:
-    """Return the model file's content with log-odds of spoof = slope * old + shift; speech stays as it is."""
-    factor = np.array([slope, 1.0])
-    parts = [
-        part
-        | {
-            "weights": pack(unpack(part["weights"]) * factor, part["weights"]["dtype"]),
-            "offset": [part["offset"][0] * slope, part["offset"][1]],
-        }
-        for part in stored["parts"]
-    ]
-    return stored | {"parts": parts, "bias": stored["bias"] * slope + shift}
+def rescale(model: bytes, slope: float, shift: float, edges: dict[str, float]) -> bytes:
+    """Return the model file with log-odds of spoof = slope * old + shift, and other bands; speech stays as it is."""
+    stored, arrays = unpack(model)
+    parts = []
+    for part in stored["parts"]:
+        name = f"{part['name']}.weights"
+        arrays[name] = (arrays[name] * np.array([[slope], [1.0]])).astype(arrays[name].dtype)
+        parts.append(part | {"offset": [part["offset"][0] * slope, part["offset"][1]]})
+    return pack(stored | {"parts": parts, "bias": stored["bias"] * slope + shift} | edges, arrays)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         from prelisten.lab.folds import ELEVATED_FALSE_ALARMS, HIGH_FALSE_ALARMS, platt, threshold_for
     except ImportError as error:
         raise ConfigError("Calibration needs scikit-learn. Install prelisten[train].") from error
-    text = arguments.model.read_bytes()
-    logits, is_spoof = _score(read_manifest(arguments.manifest), load_config(), parse_model(text))
+    model = arguments.model.read_bytes()
+    logits, is_spoof = _score(read_manifest(arguments.manifest), load_config(), parse_model(model))
     if min(is_spoof.sum(), (~is_spoof).sum()) < MIN_CLIPS:
         raise ConfigError(
             f"At least {MIN_CLIPS} bona fide and {MIN_CLIPS} spoof recordings that can be scored are needed."
@@ -71,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         name: round(threshold_for(scores[~is_spoof], one_domain, share), 4)
         for name, share in (("elevated", ELEVATED_FALSE_ALARMS), ("high", HIGH_FALSE_ALARMS))
     }
-    calibrated = rescale(json.loads(text), slope, shift) | edges
-    arguments.out.write_text(json.dumps(calibrated, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    arguments.out.write_bytes(rescale(model, slope, shift, edges))
     print(f"Wrote {arguments.out}: slope {slope:.3f}, shift {shift:+.3f}, bands from {edges}.")
     return 0
 

@@ -17,15 +17,12 @@ from scipy.linalg import cho_factor, cho_solve
 from sklearn.linear_model import LogisticRegression
 
 from prelisten.lab.corpus import DEGRADED, WILD, Corpus, part_slices, pick
+from prelisten.lab.modelfile import pack
 from prelisten.lab.resynthesis import METHODS
-from wasm_detector.model import CLIP, FORMAT, pack
+from wasm_detector.model import CLIP, FORMAT
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 
 Matrix = NDArray[np.float64]
-
-LANDMARK_STEP = CLIP / 127.0
-DIRECTION_STEP = 1.0 / 512.0
-"""Landmarks and directions are stored as 8-bit numbers; they are fitted as stored."""
 
 WIDTH = 0.5
 """gamma = WIDTH / (number of numbers): neighbours at a typical distance still count exp(-1)."""
@@ -52,6 +49,9 @@ class Recipe:
 
     `n_directions`: in how many directions the part over all signals sees its numbers. `together_share`: how much that
     part may weigh, in signals. `name` goes into the detector's id.
+
+    Landmarks and directions are stored as whole numbers, and fitted as stored: landmarks with `n_levels`, and
+    `n_levels_together`, on each side of nought, directions in steps of `direction_step`. Fewer make a smaller file.
     """
 
     name: str
@@ -59,6 +59,9 @@ class Recipe:
     n_landmarks: int
     n_directions: int
     together_share: float = 30.0
+    n_levels: int = 127
+    n_levels_together: int = 127
+    direction_step: float = 1.0 / 512.0
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -119,20 +122,21 @@ def _scaling(rows: Matrix) -> tuple[Matrix, Matrix]:
     return centre, scale
 
 
-def lay_out(originals: Matrix, chosen: Matrix, *, share: float) -> Layout:
+def lay_out(originals: Matrix, chosen: Matrix, *, share: float, n_levels: int) -> Layout:
     """Return the layout of one signal's part: scaled by `originals`, with the rows `chosen` as its landmarks."""
     centre, scale = _scaling(originals)
     gamma = WIDTH / originals.shape[1]
     z = np.clip((chosen - centre) / scale, -CLIP, CLIP)
-    landmarks = np.round(z / LANDMARK_STEP) * LANDMARK_STEP
+    step = CLIP / n_levels
+    landmarks = np.round(z / step) * step
     values, directions = np.linalg.eigh(
         gaussian(landmarks, landmarks, gamma) + RIDGE * np.eye(len(landmarks))
     )
     whitener = directions * np.sqrt(share / values)
-    return Layout(centre, scale, landmarks, LANDMARK_STEP, gamma, share, whitener=whitener)
+    return Layout(centre, scale, landmarks, step, gamma, share, whitener=whitener)
 
 
-def lay_out_together(originals: Matrix, taken: Matrix, *, n_directions: int, share: float) -> Layout:
+def lay_out_together(originals: Matrix, taken: Matrix, recipe: Recipe) -> Layout:
     """Return the layout of the part over all signals: its landmarks are all the rows `taken`.
 
     It sees the numbers in the directions in which recordings differ most (principal components): so many landmarks
@@ -141,12 +145,13 @@ def lay_out_together(originals: Matrix, taken: Matrix, *, n_directions: int, sha
     centre, scale = _scaling(originals)
     z = np.clip((originals - centre) / scale, -CLIP, CLIP)
     spread, directions = np.linalg.eigh(np.cov(z.T))
-    kept = directions[:, ::-1][:, :n_directions]
-    kept = np.clip(np.round(kept / DIRECTION_STEP), -127, 127) * DIRECTION_STEP
-    share_kept = float(spread[::-1][:n_directions].sum() / spread.sum())
+    kept = directions[:, ::-1][:, : recipe.n_directions]
+    kept = np.clip(np.round(kept / recipe.direction_step), -127, 127) * recipe.direction_step
+    share_kept = float(spread[::-1][: recipe.n_directions].sum() / spread.sum())
+    share = recipe.together_share / len(recipe.signals)
     bare = Layout(centre, scale, np.zeros(0), 0.0, 2.0 * WIDTH / z.shape[1] / share_kept, share, kept)
     placed = bare.place(taken)
-    step = float(np.abs(placed).max() / 127.0)
+    step = float(np.abs(placed).max() / recipe.n_levels_together)
     return replace(bare, landmarks=np.round(placed / step) * step, landmark_step=step)
 
 
@@ -251,8 +256,7 @@ def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
     together = lay_out_together(
         corpus.vectors[is_speech & is_original][:, every],
         corpus.vectors[taken][:, every],
-        n_directions=recipe.n_directions,
-        share=recipe.together_share / len(recipe.signals),
+        recipe,
     )
     inputs = np.zeros((len(corpus.clips), sum(one.whitener.shape[1] for one in own)), dtype=np.float32)
     used = taken | asked
@@ -298,7 +302,8 @@ def _layouts(
         if n_copies:
             pool = np.concatenate([pool, rng.choice(np.flatnonzero(copied), n_copies, replace=False)])
         rows = vectors[:, where]
-        found.append(lay_out(rows[original], rows[pool], share=1.0 / len(recipe.signals)))
+        share = 1.0 / len(recipe.signals)
+        found.append(lay_out(rows[original], rows[pool], share=share, n_levels=recipe.n_levels))
     return tuple(found)
 
 
@@ -330,19 +335,31 @@ class Calibration:
     speech_floor: float
 
 
-def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, Any]:
-    """Return the model file's content, the calibration folded into the weights."""
-    factor = np.array([calibration.slope, 1.0])
-    parts = [
-        _stored_part(name, layout, weights * factor, offset * factor)
-        for name, layout, weights, offset in zip(
-            fitted.recipe.parts, fitted.layouts, fitted.weights, fitted.offsets, strict=True
+def store(fitted: Fitted, calibration: Calibration, data_sha256: str) -> bytes:
+    """Return the model file, the calibration folded into the weights. Its version is the training data's digest."""
+    factor = np.array([[calibration.slope], [1.0]])
+    parts: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, layout, weights, offset in zip(
+        fitted.recipe.parts, fitted.layouts, fitted.weights, fitted.offsets, strict=True
+    ):
+        parts.append(
+            {
+                "name": name,
+                "n_numbers": layout.centre.size,
+                "landmark_step": layout.landmark_step,
+                "direction_step": fitted.recipe.direction_step,
+                "offset": [float(value) for value in offset * factor[:, 0]],
+                "gamma": layout.gamma,
+            }
         )
-    ]
-    return {
+        stored = _stored_arrays(layout, weights.T * factor, fitted.recipe.direction_step)
+        arrays |= {f"{name}.{what}": array for what, array in stored.items()}
+    settings = {
         "format": FORMAT,
         "name": fitted.recipe.name,
-        "version": version,
+        "version": data_sha256[:12],
+        "data_sha256": data_sha256,
         "bias": fitted.bias[0] * calibration.slope + calibration.shift,
         "speech_bias": fitted.bias[1],
         "elevated": calibration.elevated,
@@ -350,20 +367,16 @@ def store(fitted: Fitted, calibration: Calibration, version: str) -> dict[str, A
         "speech_floor": calibration.speech_floor,
         "parts": parts,
     }
+    return pack(settings, arrays)
 
 
-def _stored_part(name: str, layout: Layout, weights: Matrix, offset: Matrix) -> dict[str, Any]:
-    part: dict[str, Any] = {
-        "name": name,
-        "centre": pack(layout.centre, "f4"),
-        "scale": pack(layout.scale, "f4"),
-        "landmarks": pack(np.round(layout.landmarks / layout.landmark_step), "i1"),
-        "landmark_step": layout.landmark_step,
-        "weights": pack(weights, "f4" if layout.directions is not None else "f8"),
-        "offset": [float(value) for value in offset],
-        "gamma": layout.gamma,
+def _stored_arrays(layout: Layout, weights: Matrix, direction_step: float) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "centre": layout.centre.astype("<f4"),
+        "scale": layout.scale.astype("<f4"),
+        "landmarks": np.round(layout.landmarks / layout.landmark_step).astype("i1"),
+        "weights": weights.astype("<f4" if layout.directions is not None else "<f8"),
     }
     if layout.directions is not None:
-        part["directions"] = pack(np.round(layout.directions / DIRECTION_STEP), "i1")
-        part["direction_step"] = DIRECTION_STEP
-    return part
+        arrays["directions"] = np.round(layout.directions.T / direction_step).astype("i1")
+    return arrays

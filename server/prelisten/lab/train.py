@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, re
 from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.hearing import TIERS
 from prelisten.lab.report import Line
+from wasm_detector.model import FILE_NAME, parse_model
 
 if TYPE_CHECKING:
     from prelisten.lab.fit import Calibration, Recipe
@@ -33,8 +33,8 @@ EVERY = {"client": 4, "server": 8}
 """The robustness table takes every fourth clip, and of the slower forensic detector every eighth."""
 
 PLACES = {
-    "client": ("wasm_detector/model.json", "wasm_detector/MODEL_CARD.md"),
-    "server": ("server/prelisten/checks/forensic.json", "server/prelisten/checks/FORENSIC_CARD.md"),
+    "client": ("wasm_detector/model.safetensors", "wasm_detector/MODEL_CARD.md"),
+    "server": ("server/prelisten/checks/forensic.safetensors", "server/prelisten/checks/FORENSIC_CARD.md"),
 }
 """Where the repository keeps each tier's model and card."""
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tier", choices=TIERS, default="client", help="the browser's detector or the server's"
     )
-    parser.add_argument("--out", type=Path, default=Path("model.json"), help="the model file to write")
+    parser.add_argument("--out", type=Path, default=Path(FILE_NAME), help="the model file to write")
     parser.add_argument("--card", type=Path, help="the model card to write (takes a few minutes more)")
 
 
@@ -83,12 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
     is_original = everything.column("made") == ""
     corpus = pick(everything, is_original)
     calibration = folds.calibrate(corpus, contributions[is_original].sum(axis=1))
-    stored = fit.store(fit.fit(everything, recipe), calibration, data_digest(corpus)[:12])
-    text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
-    arguments.out.write_text(text, encoding="utf-8")
-    print(f"Wrote {arguments.out} ({len(text) // 1000} kB).")
+    model = fit.store(fit.fit(everything, recipe), calibration, data_digest(corpus))
+    arguments.out.write_bytes(model)
+    print(f"Wrote {arguments.out} ({len(model) // 1000} kB).")
     if arguments.card:
-        card = _card(everything, contributions, calibration, text, recipe, _command(arguments))
+        card = _card(everything, contributions, calibration, model, recipe, _command(arguments))
         arguments.card.write_text(card, encoding="utf-8")
         print(f"Wrote {arguments.card}.")
     return 0
@@ -117,13 +116,12 @@ def _card(
     everything: Corpus,
     contributions: NDArray[np.float64],
     calibration: Calibration,
-    model_text: str,
+    model: bytes,
     recipe: Recipe,
     command: str,
 ) -> str:
     from prelisten.lab import folds, report
     from prelisten.lab.card import Card, write_card
-    from wasm_detector.model import parse_model
 
     is_original = everything.column("made") == ""
     corpus, own = pick(everything, is_original), contributions[is_original]
@@ -136,7 +134,7 @@ def _card(
     is_single = len(set(corpus.column("split"))) == 1
     return write_card(
         Card(
-            detector=parse_model(model_text.encode()).detector,
+            detector=parse_model(model).detector,
             command=command,
             data_sha256=data_digest(corpus),
             corpus=corpus,

@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
     """A model trained on 12 clips of each label from 12 sources, with its card; and the manifest."""
     folder = tmp_path_factory.mktemp("train")
     manifest = write_corpus(folder / "clean", n=12)
-    model, card = folder / "model.json", folder / "card.md"
+    model, card = folder / "model.safetensors", folder / "card.md"
     assert run(train, manifest, "--out", model, "--card", card) == 0
     return model, card, manifest
 
@@ -60,8 +60,8 @@ def test_training_makes_a_model_that_the_detector_runs(trained):
 def test_training_again_gives_the_same_bytes(trained, tmp_path):
     """Seeds are fixed."""
     model, _, manifest = trained
-    run(train, manifest, "--out", tmp_path / "again.json")
-    assert (tmp_path / "again.json").read_bytes() == model.read_bytes()
+    run(train, manifest, "--out", tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == model.read_bytes()
 
 
 def test_the_stored_model_gives_the_fitted_log_odds(trained):
@@ -145,8 +145,8 @@ def test_the_card_tells_data_figures_signals_and_weaknesses(trained):
 def test_too_little_data_is_refused(manifest, tmp_path):
     """Six clips of each label make no detector."""
     with pytest.raises(ConfigError, match="at least 10"):
-        run(train, manifest, "--out", tmp_path / "model.json")
-    assert not (tmp_path / "model.json").exists()
+        run(train, manifest, "--out", tmp_path / "model.safetensors")
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 def test_no_source_is_in_two_folds():
@@ -195,7 +195,7 @@ def test_intervals_hold_the_figure():
 def test_calibration_rescales_every_weight_alike(trained, tmp_path):
     """Reasons keep their proportions; on recordings with some labels wrong the scores become less sure."""
     model, _, manifest = trained
-    mixed, out = manifest.parent / "mixed.csv", tmp_path / "calibrated.json"
+    mixed, out = manifest.parent / "mixed.csv", tmp_path / "calibrated.safetensors"
     swapped = {"bona_fide": "spoof", "spoof": "bona_fide"}
     rows = [row.split(",") for row in manifest.read_text().splitlines()]
     rows = [[*row[:2], swapped.get(row[2], row[2]), *row[3:]] if row[5] in "147" else row for row in rows]
@@ -206,5 +206,5 @@ def test_calibration_rescales_every_weight_alike(trained, tmp_path):
     assert 0 < slope < 1
     assert 0 < new.elevated <= new.high < 1
     for before, after in zip(old.parts, new.parts, strict=True):
-        np.testing.assert_allclose(after.weights[:, 0], slope * before.weights[:, 0], rtol=1e-6)
-        np.testing.assert_array_equal(after.weights[:, 1], before.weights[:, 1])
+        np.testing.assert_allclose(after.weights[0], slope * before.weights[0], rtol=1e-6)
+        np.testing.assert_array_equal(after.weights[1], before.weights[1])

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import tracemalloc
 from importlib import resources
 
 import numpy as np
 import pytest
 
 from prelisten.lab.hearing import TIERS, model_of
+from prelisten.lab.modelfile import pack
 from tests.recordings import speech_like
 from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
 from wasm_detector.features import measure
 from wasm_detector.frames import analyse
-from wasm_detector.model import detector_id, pack, parse_model, unpack
+from wasm_detector.model import BLOCK, CLIP, FILE_NAME, TYPES, detector_id, load_model, parse_model, unpack
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER, describe_all
 from wasm_detector.streaming import Stream
 
 SIGNALS_OF = {"client": SIGNALS, "server": FORENSIC_SIGNALS}
-FILE = resources.files("wasm_detector").joinpath("model.json").read_bytes()
+FILE = resources.files("wasm_detector").joinpath(FILE_NAME).read_bytes()
 
 
 def test_the_id_names_the_code_and_the_weights():
@@ -60,31 +61,85 @@ def test_the_file_stays_small():
     assert len(FILE) < 1_700_000
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i1"])
+@pytest.mark.parametrize("dtype", TYPES.values())
 def test_arrays_survive_the_file(dtype):
-    """Shape and values come back."""
-    array = np.arange(-6.0, 6.0).reshape(3, 4)
-    np.testing.assert_array_equal(unpack(json.loads(json.dumps(pack(array, dtype)))), array)
+    """Shape, type and values come back, in whatever order they lie."""
+    array = np.arange(-6.0, 6.0).reshape(3, 4).astype(dtype)
+    settings, arrays = unpack(pack({"one": [1]}, {"a": array, "wide": np.array([0.1]), "empty": array[:0]}))
+    assert settings == {"one": [1]}
+    np.testing.assert_array_equal(arrays["a"], array)
+    assert arrays["a"].dtype == array.dtype
+    assert arrays["empty"].shape == (0, 4)
+    assert arrays["wide"][0] == 0.1
+
+
+def test_the_file_is_read_where_it_lies():
+    """In the browser every copy of the weights is memory that never comes back."""
+    load_model()  # What is imported on the way is not counted.
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        model = parse_model(FILE)
+        kept, peak = (size - before for size in tracemalloc.get_traced_memory())
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * BLOCK
+    assert kept < len(FILE) // 4
+    assert all(part.landmarks.dtype == np.int8 for part in model.parts)
+
+
+def test_a_part_is_the_sum_that_its_docstring_states():
+    """Block by block is as well as at once."""
+    rng = np.random.default_rng(2)
+    for part in load_model().parts:
+        vector = part.centre + part.scale * rng.normal(0.0, 2.0, part.centre.size)
+        z = np.clip((vector - part.centre) / part.scale, -CLIP, CLIP)
+        if part.directions is not None:
+            z = part.direction_step * part.directions.astype(float) @ z
+        bumps = np.exp(-part.gamma * np.square(z - part.step * part.landmarks.astype(float)).sum(axis=1))
+        spoof, speech, highest = part.contribute(vector)
+        np.testing.assert_allclose(np.array([spoof, speech]) - part.offset, part.weights @ bumps, atol=1e-9)
+        assert highest == pytest.approx(bumps.max())
+
+
+def changed(**settings) -> bytes:
+    """Return the file with other settings."""
+    stored, arrays = unpack(FILE)
+    return pack(stored | settings, arrays)
 
 
 def test_another_layout_is_refused_with_advice():
     """A newer file is not guessed at."""
     with pytest.raises(ModelError, match="Train it again"):
-        parse_model(json.dumps(json.loads(FILE) | {"format": 99}).encode())
+        parse_model(changed(format=99))
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"{}", b"[1]", FILE[: len(FILE) // 2], FILE.replace(b'"parts"', b'"p"')]
+    "raw",
+    [
+        b"",
+        b"{}",
+        bytes(64),
+        b"\xff" * 64,
+        FILE[: len(FILE) // 2],
+        FILE[:-1],
+        FILE[:100],
+        FILE.replace(b"__metadata__", b"__metadatum_"),
+        FILE.replace(b'"I8"', b'"I9"'),
+        FILE.replace(b'"dtype"', b'"type"'),
+        FILE.replace(b'"data_offsets":[0,', b'"data_offsets":[9,'),
+        changed(parts=None),
+        changed(parts=[{}]),
+    ],
 )
-def test_damage_is_a_model_error(text):
+def test_damage_is_a_model_error(raw):
     """Never a stray KeyError in a worker."""
     with pytest.raises(ModelError):
-        parse_model(text)
+        parse_model(raw)
 
 
 def test_parts_for_other_signals_are_refused():
     """Weights of an older list of signals would be put on the wrong ones."""
-    stored = json.loads(FILE)
-    stored["parts"] = stored["parts"][1:]
+    parts = unpack(FILE)[0]["parts"]
     with pytest.raises(ModelError, match="Train it again"):
-        Stream(16_000, model=parse_model(json.dumps(stored).encode()))
+        Stream(16_000, model=parse_model(changed(parts=parts[1:])))
