@@ -1,16 +1,27 @@
 // @ts-check
 // The loader: Pyodide, numpy and the pure wheel of `wasm_detector`, from the folder that the worker lies in.
+import { members } from "./archive.js";
+import { fetchAll } from "./downloads.js";
 import { Code, ScreeningError, Tell } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
+/** @typedef {import("./downloads.js").Download} Download */
+/** @typedef {Map<string, Download>} Files */
+/** @typedef {{path: string, content: Uint8Array<ArrayBuffer>, code: WebAssembly.Module | null}} Member of a package */
 
-// Set by the build: sha256 and size of every file that is checked, and the lockfile for the two packages.
+// Set by the build: sha256 and size of every file of the first load, and the lockfile that Pyodide asks for.
 const FILES = /** @type {Record<string, {sha256: string, bytes: number}>} */ (__FILES__);
 const LOCKFILE = __LOCKFILE__;
 
-const LOADING_EVERY_MS = 100;
 const EMPTY_MODULE = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 const BASE = new URL("./", import.meta.url);
+const WASM = address("pyodide.asm.wasm");
+const PACKAGES = "/lib/python3.14/site-packages/";
+
+/** @param {string} name */
+function address(name) {
+  return new URL(name, BASE).href;
+}
 
 /**
  * Fetch everything side by side, start Python, import the detector.
@@ -18,112 +29,146 @@ const BASE = new URL("./", import.meta.url);
  * @returns {Promise<any>} the Python module `wasm_detector.browser`
  */
 export async function start(tell) {
-  const { restore, failed } = serveChecked(tell);
+  const lap = phases();
   try {
     new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
-    const [{ loadPyodide }] = await Promise.all([
-      import(/** @type {any} */ ("./pyodide.mjs")),
-      import(/** @type {any} */ ("./pyodide.asm.mjs")), // Pyodide imports it later by the same address.
-    ]);
-    const starting = loadPyodide({
-      indexURL: BASE.href,
-      lockFileContents: LOCKFILE,
-      packageBaseUrl: BASE.href,
-      packages: ["numpy", "wasm-detector"],
-      stdout: () => {},
-      stderr: () => {},
-    });
-    const pyodide = await Promise.race([starting, failed]); // It waits for ever for a file that did not come.
-    const detector = pyodide.pyimport("wasm_detector.browser");
-    tell({ kind: Tell.READY, detector: plain(detector.describe()) });
+    const { files, failed } = fetchAll(FILES, BASE, tell);
+    const detector = await Promise.race([boot(files, lap), failed]);
+    const described = plain(detector.describe());
+    const times = lap("model");
+    tell({ kind: Tell.READY, detector: described, start: "cold", times });
     return detector;
   } catch (error) {
     if (error instanceof ScreeningError) throw error;
     throw new ScreeningError(Code.LOAD, String(error));
+  }
+}
+
+/** @returns {(name: string) => Record<string, number>} notes a phase; milliseconds of all phases so far */
+function phases() {
+  let last = 0; // The worker's own clock begins when it is made.
+  /** @type {Record<string, number>} */
+  const times = {};
+  return (name) => {
+    const now = performance.now();
+    times[name] = Math.round(now - last);
+    times.total = Math.round(now);
+    last = now;
+    return times;
+  };
+}
+
+/**
+ * @param {Files} files
+ * @param {(name: string) => void} lap
+ */
+async function boot(files, lap) {
+  const [loadPyodide, createModule] = await Promise.all([script(files, "pyodide.mjs"), script(files, "pyodide.asm.mjs")]);
+  const packages = await preparePackages(files);
+  lap("fetch");
+  await files.get(WASM)?.module;
+  lap("compile");
+  const restore = answerPyodide(files);
+  try {
+    const pyodide = await loadPyodide.loadPyodide({
+      indexURL: BASE.href,
+      lockFileContents: LOCKFILE,
+      packageBaseUrl: BASE.href,
+      createPyodideModule: (/** @type {any} */ settings) => {
+        settings.preRun.push((/** @type {any} */ module) => install(module, packages));
+        return createModule.default(settings);
+      },
+      stdout: () => {},
+      stderr: () => {},
+    });
+    lap("python");
+    const detector = pyodide.pyimport("wasm_detector.browser");
+    lap("imports");
+    return detector;
   } finally {
     restore();
   }
 }
 
 /**
- * Answer Pyodide's own fetches from downloads that start at once, report their bytes and are checked against the
- * sums of the build. Pyodide has no option for any of the three.
- * @param {(message: FromWorker) => void} tell
- * @returns {{restore: () => void, failed: Promise<never>}} `restore` puts the ordinary `fetch` back; `failed` rejects
- *   with the first download that failed
- */
-function serveChecked(tell) {
-  const ordinary = self.fetch;
-  const report = progressOfBytes(tell);
-  const ready = new Map(Object.keys(FILES).map((name) => [new URL(name, BASE).href, fetchChecked(name, report)]));
-  const failed = new Promise((_, reject) => ready.forEach((download) => download.catch(reject)));
-  failed.catch(() => {}); // Raced against the start below, or never looked at: both are fine.
-  self.fetch = (input, init) => {
-    const address = new URL(input instanceof Request ? input.url : String(input), BASE).href;
-    return ready.get(address) ?? ordinary.call(self, input, init);
-  };
-  return { failed: /** @type {Promise<never>} */ (failed), restore: () => (self.fetch = ordinary) };
-}
-
-/**
- * @param {(message: FromWorker) => void} tell
- * @returns {(bytes: number) => void} adds up bytes and tells the page, at most ten times a second
- */
-function progressOfBytes(tell) {
-  const total = Object.values(FILES).reduce((sum, file) => sum + file.bytes, 0);
-  let loaded = 0;
-  let told = 0;
-  return (bytes) => {
-    loaded += bytes;
-    if (loaded < total && performance.now() - told < LOADING_EVERY_MS) return;
-    told = performance.now();
-    tell({ kind: Tell.LOADING, loaded, total });
-  };
-}
-
-/**
+ * @param {Files} files
  * @param {string} name
- * @param {(bytes: number) => void} report
- * @returns {Promise<Response>}
  */
-async function fetchChecked(name, report) {
-  const { sha256, bytes } = FILES[name];
-  // crypto.subtle exists only on secure origins. Elsewhere the browser checks, without progress inside the file.
-  const init = crypto.subtle ? {} : { integrity: `sha256-${base64(sha256)}` };
-  const response = await fetch(new URL(name, BASE), init);
-  if (!response.ok || !response.body) throw new ScreeningError(Code.LOAD, `${name}: HTTP ${response.status}`);
-  const content = await collect(response.body, bytes, report);
-  if (crypto.subtle && hex(await crypto.subtle.digest("SHA-256", content)) !== sha256) {
-    throw new ScreeningError(Code.LOAD, `${name} is not the file that this page was built with`);
-  }
-  const type = name.endsWith(".wasm") ? "application/wasm" : "application/octet-stream";
-  return new Response(content, { headers: { "Content-Type": type } });
+async function content(files, name) {
+  return /** @type {Uint8Array<ArrayBuffer>} */ (await files.get(name)?.content);
 }
 
 /**
- * @param {ReadableStream<Uint8Array>} stream
- * @param {number} size expected bytes; a longer answer is cut off, so that its sum cannot match
- * @param {(bytes: number) => void} report
+ * @param {Files} files
+ * @param {string} name of a module script, checked before it is run; the second request is answered from the cache
  */
-async function collect(stream, size, report) {
-  const content = new Uint8Array(size);
-  const reader = stream.getReader();
-  let filled = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return content;
-    if (filled + value.length > size) throw new ScreeningError(Code.LOAD, "A file is longer than it was built");
-    content.set(value, filled);
-    filled += value.length;
-    report(value.length);
+async function script(files, name) {
+  await content(files, address(name));
+  return import(/** @type {any} */ (address(name)));
+}
+
+/**
+ * @param {Files} files
+ * @returns {Promise<Member[]>} shared objects compiled
+ */
+async function preparePackages(files) {
+  const wheels = [...files.keys()].filter((name) => name.endsWith(".whl"));
+  const found = [];
+  for (const wheel of wheels) found.push(...members(await content(files, wheel)));
+  return Promise.all(
+    found.map(async ([name, content]) => ({
+      path: PACKAGES + name,
+      content,
+      code: name.endsWith(".so") ? await WebAssembly.compile(content) : null,
+    })),
+  );
+}
+
+/**
+ * Put the packages where Python looks for them, and link the shared objects before Python starts: always in the
+ * same order, so that they lie at the same places in memory as in a snapshot.
+ * @param {any} module of Emscripten
+ * @param {Member[]} packages
+ */
+function install(module, packages) {
+  const made = new Set();
+  for (const { path, content } of packages) {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    if (!made.has(folder)) module.FS.mkdirTree(folder);
+    made.add(folder);
+    module.FS.writeFile(path, content, { canOwn: true });
+  }
+  for (const { path, code } of packages) {
+    if (!code) continue;
+    const library = module.newDSO(path, undefined, "loading");
+    library.refcount = Infinity;
+    library.global = false;
+    library.exports = module.loadWebAssemblyModule(code, {}, path, {});
   }
 }
 
-/** @param {ArrayBuffer} digest */
-const hex = (digest) => Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-/** @param {string} sha256 hex */
-const base64 = (sha256) => btoa(sha256.replace(/../g, (pair) => String.fromCharCode(parseInt(pair, 16))));
+/**
+ * Answer what Pyodide fetches by itself with what is there already. It has no option for it.
+ * @param {Files} files
+ * @returns {() => void} puts the browser's own functions back
+ */
+function answerPyodide(files) {
+  const { fetch } = self;
+  const { instantiateStreaming } = WebAssembly;
+  self.fetch = async (input, init) => {
+    const asked = new URL(input instanceof Request ? input.url : String(input), BASE).href;
+    const found = files.get(asked);
+    return found ? new Response(/** @type {any} */ (found.module ? "" : await found.content)) : fetch.call(self, input, init);
+  };
+  WebAssembly.instantiateStreaming = async (_, imports) => {
+    const module = /** @type {WebAssembly.Module} */ (await files.get(WASM)?.module);
+    return { module, instance: await WebAssembly.instantiate(module, imports) };
+  };
+  return () => {
+    self.fetch = fetch;
+    WebAssembly.instantiateStreaming = instantiateStreaming;
+  };
+}
 
 /**
  * @param {any} proxy a Python dict or list

@@ -1,0 +1,63 @@
+"""The start of the runtime: what is fetched, that it is checked before it runs, and what the page is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route
+
+from prelisten.assets import manifest
+from tests.browser.conftest import Server
+
+START = """
+(address) => new Promise((resolve) => {
+  const worker = new Worker(address, { type: "module" });
+  const said = [];
+  worker.onerror = (event) => resolve([{ kind: "failed", message: event.message }]);
+  worker.onmessage = ({ data }) => {
+    said.push(data);
+    if (data.kind === "ready" || data.kind === "failed") {
+      worker.terminate();
+      resolve(said);
+    }
+  };
+  worker.postMessage({ kind: "load" });
+})
+"""
+
+
+def start(page: Page) -> list[dict[str, Any]]:
+    """Start a worker on the page that is open and return all that it said until it was ready, or failed."""
+    return page.evaluate(START, f"/prelisten/v1/{manifest()['worker']}")
+
+
+def test_the_page_is_told_of_bytes_and_phases(page: Page, server: Server) -> None:
+    """Progress grows to the whole, and the phases of the start add up."""
+    page.goto(server.url)
+    *loading, ready = start(page)
+    assert ready["kind"] == "ready", ready
+    loaded = [step["loaded"] for step in loading]
+    assert loaded == sorted(loaded)
+    assert loaded[-1] == loading[-1]["total"] > 10_000_000
+    times = ready["times"]
+    assert set(times) == {"fetch", "compile", "python", "imports", "model", "total"}
+    assert sum(times.values()) - times["total"] == pytest.approx(times["total"], abs=5)
+
+
+@pytest.mark.parametrize("part", ["pyodide.asm.wasm", "python_stdlib.zip", "numpy-*.whl"])
+def test_an_altered_file_never_runs(page: Page, server: Server, part: str) -> None:
+    """One byte more than was built: the start fails and says which file it was."""
+
+    def alter(route: Route) -> None:
+        original = route.fetch()
+        changed = bytearray(original.body())
+        changed[-1] ^= 1
+        route.fulfill(body=bytes(changed), content_type=original.headers["content-type"])
+
+    page.goto(server.url)
+    page.context.route(f"**/v1/b/*/{part}", alter)
+    failed = start(page)[-1]
+    assert failed["kind"] == "failed"
+    assert part.split("*")[0] in failed["message"]
+    assert "is not the file that this page was built with" in failed["message"]
