@@ -5,7 +5,7 @@ at a clock, reaches the network or knows Flask or JavaScript; only `browser` tou
 Each module imports only from those below it:
 
 browser -> screening -> streaming -> scoring -> extensions -> signals -> features -> frames -> waveform
-        -> (model | hint | reasons | wav) -> container -> errors
+        -> (model | hint | reasons | wav | peaks) -> container -> errors
 """
 
 VERSION = "0.1.0"

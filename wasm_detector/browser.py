@@ -20,6 +20,7 @@ from wasm_detector.container import Container, WavLayout, identify
 from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import claim_of
 from wasm_detector.model import detector_id
+from wasm_detector.peaks import Peaks
 from wasm_detector.streaming import Stream
 from wasm_detector.wav import ExactSums, decode_frames
 from wasm_detector.waveform import MAX_RATE, MIN_RATE
@@ -180,6 +181,8 @@ class Analysis:
         )
         self._layout = layout_of(wav) if wav is not None else None
         self._sums = ExactSums()
+        heard = self._stream.windows[-1][1] if total_s is None else round(total_s * self._stream.sample_rate)
+        self._peaks = Peaks(sum(max(0, min(end, heard) - start) for start, end in self._stream.windows))
         self._facts = {
             str(name): int(value) for name, value in ({} if facts is None else _plain(facts)).items()
         }
@@ -203,11 +206,19 @@ class Analysis:
         return self._push(samples, int(start_frame))
 
     def _push(self, samples: NDArray[np.float32], start: int) -> dict[str, float]:
-        return {"analysed_s": self._stream.push(samples, start=start)}
+        analysed_s = self._stream.push(samples, start=start)
+        self._peaks.add(samples, start)
+        return {"analysed_s": analysed_s}
 
     def peek(self) -> dict[str, Any]:
         """Return the rolling result of what was heard so far."""
         return self._stream.hint().to_dict()
+
+    def peaks(self) -> dict[str, Any]:
+        """Return the outline of what was pushed: its windows in seconds, and the bytes of `Peaks`."""
+        rate = self._stream.sample_rate
+        windows = [[start / rate, end / rate] for start, end in self._peaks.windows]
+        return {"windows": windows, "values": self._peaks.to_bytes()}
 
     def finish(self) -> dict[str, Any]:
         """Return the result and the detector's part of the claim."""

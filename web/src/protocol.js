@@ -62,8 +62,10 @@ export const Code = /** @type {const} */ ({
  * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
  *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
  *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>}} Probe
+ * @typedef {{windows: [number, number][], values: Uint8Array}} Peaks lowest and highest of up to 512 equal stretches of
+ *   the windows heard, joined end to end; 128 is zero, 0 is -1, 255 is +1
  * @typedef {{result: Result, claim: Record<string, unknown>, sha256: string, decoder: string, rate: number,
- *   detector: Detector, times: Record<string, number>}} Outcome
+ *   detector: Detector, peaks?: Peaks, times: Record<string, number>}} Outcome
  */
 
 /**

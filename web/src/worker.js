@@ -238,7 +238,8 @@ async function analyse(detector, source, facts, maxSeconds, job, id, wheels) {
       refuseCancelled(job);
       progress(id, { phase: "analysing", fraction: Math.min(1, seconds / wanted), seconds, total: wanted });
     }
-    return /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
+    const finished = /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
+    return { ...finished, peaks: /** @type {import("./protocol.js").Peaks} */ (plain(analysis.peaks())) };
   } finally {
     analysis.destroy();
   }
