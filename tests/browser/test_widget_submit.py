@@ -481,3 +481,18 @@ def test_connection_that_breaks_costs_the_token_at_most(page: Page, app: OwnApp,
     form.page.route(f"**/prelisten/v1/{path}", lambda route: route.abort())
     chosen(form).page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "absent"}
+
+
+def test_another_button_pressed_during_the_hold_counts(page: Page, app: OwnApp) -> None:
+    """Who presses "Draft" after "Send" means the draft: the last button decides, once."""
+    extra = '<button id="draft" name="how" value="draft" formaction="/elsewhere">Draft</button>'
+    form = opened(page, app, form_markup(extra=extra))
+
+    def pressed(route: Route) -> None:
+        form.page.locator("#draft").dispatch_event("click")
+        route.continue_()
+
+    form.page.route("**/prelisten/v1/seal", pressed, times=1)
+    chosen(form).page.locator("#send").dispatch_event("click")
+    taken = app.wait_taken()
+    assert (taken.path, taken.fields["how"], taken.tokens) == ("/elsewhere", "draft", {"voice": "ok"})

@@ -69,6 +69,8 @@ class Hold {
   #waiting = new Map();
   /** @type {AbortController | null} */
   #held = null;
+  /** @type {HTMLElement | null} */
+  #submitter = null;
   #passing = false;
   #passedAt = -Infinity;
 
@@ -86,7 +88,7 @@ class Hold {
   /** Drop the submit that is held. */
   withdraw() {
     const held = this.#held;
-    this.#held = null;
+    this.#held = this.#submitter = null;
     held?.abort();
   }
 
@@ -100,7 +102,8 @@ class Hold {
     if (!again && !waiting.length) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (!again) this.#hold(waiting, event.submitter);
+    if (this.#held || !again) this.#submitter = event.submitter ?? this.#submitter; // The last button counts.
+    if (!again) this.#hold(waiting);
   }
 
   #isAgain() {
@@ -108,17 +111,16 @@ class Hold {
     return now - this.#passedAt < AGAIN_MS && now - touchedAt < SAME_TASK_MS;
   }
 
-  /**
-   * @param {Participant[]} waiting
-   * @param {HTMLElement | null} submitter
-   */
-  async #hold(waiting, submitter) {
+  /** @param {Participant[]} waiting */
+  async #hold(waiting) {
     const held = (this.#held = new AbortController());
     const timer = setTimeout(() => held.abort(), Math.max(...waiting.map(({ wait }) => wait())));
     const mayGo = await Promise.all(waiting.map((participant) => this.#prepared(participant, held.signal)));
     clearTimeout(timer);
     if (this.#held !== held) return; // Withdrawn.
     this.#held = null;
+    const submitter = this.#submitter;
+    this.#submitter = null;
     if (mayGo.every(Boolean)) this.#release(submitter);
   }
 
@@ -128,12 +130,14 @@ class Hold {
    * @returns {Promise<boolean>} true as soon as it is prepared, has failed or left, or the time is over
    */
   #prepared(participant, signal) {
-    return new Promise((resolve) => {
+    /** @type {Promise<boolean>} */
+    const prepared = new Promise((resolve) => {
       const go = () => resolve(true);
       this.#waiting.set(participant, go);
       signal.addEventListener("abort", go, { once: true });
       participant.prepare(signal).then(resolve, go);
     });
+    return prepared.finally(() => this.#waiting.delete(participant));
   }
 
   /** @param {HTMLElement | null} submitter */
