@@ -64,6 +64,9 @@ class OwnApp:
     script: str = ""
     page: Page | None = None
     taken: list[Taken] = field(default_factory=list)
+    # Of each form the fields with all their values.
+    taken_lists: list[dict[str, list[str]]] = field(default_factory=list)
+    app: Flask | None = None
 
     def wait_taken(self, count: int = 1, within_s: float = 30.0) -> Taken:
         """Return the last of `count` forms; fails when fewer or more have arrived."""
@@ -76,6 +79,12 @@ class OwnApp:
         if self.page and last.by_browser:  # A context that is closed during a navigation may hang.
             self.page.wait_for_url(f"**{last.path}")
         return last
+
+    def word_of(self, token: str, sha256: str) -> str:
+        """Return the same outside of a request, for a page of this application."""
+        assert self.app
+        with self.app.test_request_context("/", base_url=self.url, headers={"Origin": self.url}):
+            return self.state_of(token, sha256)
 
     def state_of(self, token: str | None, sha256: str) -> str:
         """Return what the server's own `verify` says of a token about a file."""
@@ -103,7 +112,7 @@ def own_app(data: Path, **settings: Any) -> Iterator[OwnApp]:
     app = Flask(__name__)
     prelisten = Prelisten(app, config)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    running = OwnApp(f"http://127.0.0.1:{server.port}", prelisten)
+    running = OwnApp(f"http://127.0.0.1:{server.port}", prelisten, app=app)
 
     @app.get("/")
     def page() -> Response:
@@ -126,6 +135,7 @@ def own_app(data: Path, **settings: Any) -> Iterator[OwnApp]:
         tokens = {
             name: running.state_of(request.form.get(f"{name}-hint"), sha256) for name, sha256 in files.items()
         }
+        running.taken_lists.append(request.form.to_dict(flat=False))
         by_browser = request.headers.get("Sec-Fetch-Mode") == "navigate"
         running.taken.append(Taken(request.path, by_browser, request.form.to_dict(), files, tokens))
         return "taken"

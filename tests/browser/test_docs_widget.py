@@ -22,7 +22,7 @@ from tests.recordings import speech_like, wav_bytes
 TEXT = (Path(__file__).resolve().parents[2] / "web" / "docs" / "widget.md").read_text()
 VOICE = wav_bytes(speech_like(3.0, seed=99))
 PLAIN, ENHANCED, RESULT, TEST = re.findall(r"```html\n(.*?)```", TEXT, re.DOTALL)
-LISTEN, FETCH, SAVE = re.findall(r"```js\n(.*?)```", TEXT, re.DOTALL)
+LISTEN, FETCH, SAVE, SCREEN = re.findall(r"```js\n(.*?)```", TEXT, re.DOTALL)
 [FLASK] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 [LOOKS] = re.findall(r"```css\n(.*?)```", TEXT, re.DOTALL)
 [POLICY] = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)
@@ -95,6 +95,16 @@ def test_page_without_a_submit_event(page: Page, app: OwnApp) -> None:
     form.page.locator("#save").click()
     assert app.wait_taken().tokens == {"voice": "ok"}
     form.wait_for("idle")
+
+
+def test_upload_library_posts_by_itself(page: Page, app: OwnApp) -> None:
+    """`screen()` without an element: the band and a good token, by the library's own request."""
+    markup = f'{SCRIPT}<input type="file" id="file" aria-label="File"><button id="upload">Upload</button>'
+    form = opened(page, app, markup, SCREEN.replace('"voice-upload" }', '"voice-upload", test: "high" }'))
+    form.choose(VOICE)
+    form.page.locator("#upload").click()
+    assert app.wait_taken().tokens == {"voice": "ok"}
+    assert form.page.locator("#told").inner_text() == "high"
 
 
 def test_sentence_of_the_element_says_what_is_told_at_once(page: Page, app: OwnApp) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 ENGLISH = "en"
 # Sentences that a page needs before anybody chose a file; the rest comes with the first intent.
-EARLY_KEYS = ("ui.idle", "error.offline")
+EARLY_KEYS = ("error.offline", "ui.declare", "ui.idle", "ui.idle.failed", "ui.idle.result", "ui.record")
 WIDGET_KEYS = ("ui.", "band.", "error.", "reason.")
 
 
@@ -25,14 +25,19 @@ def put_locales(source: Path, target: Path) -> dict[str, Any]:
         sentences = {**english, **read(source / f"{language}.json")}
         _write(target / f"{language}.json", only(sentences, WIDGET_KEYS))
         if language != ENGLISH:  # English is in the script itself.
-            _write(target / "early" / f"{language}.json", only(sentences, EARLY_KEYS))
-    return {"EARLY": only(english, EARLY_KEYS), "LOCALES": languages}
+            _write(target / "early" / f"{language}.json", early(sentences))
+    return {"EARLY": early(english), "LOCALES": languages}
 
 
 def read(path: Path) -> dict[str, str]:
     """Return the sentences of a language by their keys."""
     sentences: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return sentences
+
+
+def early(catalogue: Mapping[str, str]) -> dict[str, str]:
+    """Return the sentences that are shown before anything loads."""
+    return {key: catalogue[key] for key in EARLY_KEYS}
 
 
 def only(catalogue: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:

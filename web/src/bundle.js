@@ -7,7 +7,10 @@
  * @typedef {{
  *   client: import("./client.js").Client,
  *   Session: typeof import("./session.js").Session,
+ *   Recorder: typeof import("./recorder.js").Recorder,
  *   listen: typeof import("./screen.js").listen,
+ *   screen: typeof import("./screen.js").screen,
+ *   sharedClient: typeof import("./client.js").sharedClient,
  *   panel: typeof import("./panel.js"),
  *   catalogue: Catalogue,
  * }} Parts
@@ -42,11 +45,11 @@ export async function loadParts(language) {
 
 /** @returns {Promise<Code>} */
 async function loadCode() {
-  const [{ sharedClient, Session, listen }, panel] = await Promise.all([
+  const [client, panel] = await Promise.all([
     /** @type {Promise<typeof import("./client.js")>} */ (import(new URL("client.js", FOLDER).href)),
     /** @type {Promise<typeof import("./panel.js")>} */ (import(new URL("panel.js", FOLDER).href)),
   ]);
-  return { client: sharedClient(FOLDER), Session, listen, panel };
+  return { ...client, client: client.sharedClient(new URL("worker.js", FOLDER)), panel };
 }
 
 /**

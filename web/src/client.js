@@ -4,7 +4,8 @@ import { decode, monoSlice } from "./decode.js";
 import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
 
 export { ScreeningError } from "./protocol.js";
-export { listen } from "./screen.js";
+export { Recorder } from "./recorder.js";
+export { listen, screen } from "./screen.js";
 export { Session } from "./session.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */
@@ -28,6 +29,9 @@ export class Client {
   /** @type {Map<number, Job>} */
   #jobs = new Map();
   #lastJob = 0;
+  #setReady = () => {};
+  /** Kept when a worker has said for the first time that it can listen. @type {Promise<void>} */
+  ready = new Promise((resolve) => (this.#setReady = resolve));
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watchdog;
 
@@ -146,7 +150,7 @@ export class Client {
   #receive(message) {
     this.#watch();
     if (message.kind === Tell.LOADING) return this.#loading(message.loaded, message.total);
-    if (message.kind === Tell.READY) return undefined;
+    if (message.kind === Tell.READY) return this.#setReady();
     if (message.kind === Tell.FAILED) return this.#failed(message);
     const job = this.#jobs.get(message.job);
     if (!job) return undefined; // Cancelled meanwhile.
@@ -205,11 +209,10 @@ export class Client {
 const shared = new Map();
 
 /**
- * @param {URL} bundle the hash-named folder that the worker lies in
- * @returns {Client} the one client of this page
+ * @param {URL} script the worker's address
+ * @returns {Client} the one client of this page for it
  */
-export function sharedClient(bundle) {
-  const script = new URL("worker.js", bundle);
+export function sharedClient(script) {
   const found = shared.get(script.href) ?? new Client(script);
   shared.set(script.href, found);
   return found;

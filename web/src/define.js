@@ -6,8 +6,7 @@ export { PrelistenCheck };
 
 const TAG = "prelisten-check";
 
-// Two copies of the script on one page, or a bundler's copy beside ours: the first one stays.
-if (!customElements.get(TAG)) customElements.define(TAG, PrelistenCheck);
+PrelistenCheck.define();
 
 /** Wrap every input that a `<script data-enhance="selector">` of this very script names. */
 function enhance() {

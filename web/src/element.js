@@ -1,11 +1,11 @@
 // @ts-check
 // <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
 import { LitElement, html, nothing, svg } from "lit";
-import { EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
+import { DETECTOR, EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
 import { CheckList } from "./check-list.js";
 import { BUSY } from "./file-check.js";
 import { joinHold } from "./hold.js";
-import { adoptButtonStyles, nameInput } from "./input.js";
+import { adoptButtonStyles, findInput, nameInput, putFiles } from "./input.js";
 import { languageOf, unwatchLanguage, watchLanguage } from "./language.js";
 import { styles } from "./styles.js";
 
@@ -18,16 +18,26 @@ const MAX_SECONDS = 120;
 const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
 const HOLDS = new Set([...BUSY, "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
+const TAG = "prelisten-check";
+/** @type {import("./panel.js").Lit} */
+const LIT = { html, svg, nothing };
+// What was announced stays for readers who come to it late, and is no second text to those who read on.
+const ANNOUNCED_MS = 10_000;
 
 export class PrelistenCheck extends LitElement {
   static formAssociated = true;
   static styles = styles;
   static properties = {
     action: { type: String },
+    appearance: { type: String, reflect: true },
+    auto: { type: String },
+    declare: { type: Boolean },
     disabled: { type: Boolean, reflect: true },
     endpoint: { type: String },
     maxSeconds: { type: Number, attribute: "max-seconds" },
     name: { type: String },
+    preload: { type: String },
+    record: { type: Boolean },
     seal: { type: String },
     session: { type: String },
     show: { type: String },
@@ -35,7 +45,31 @@ export class PrelistenCheck extends LitElement {
     test: { type: String },
     theme: { type: String, reflect: true },
     wait: { type: Number },
+    waveform: { type: String },
+    workerSrc: { type: String, attribute: "worker-src" },
   };
+
+  /**
+   * Define the element, once: a second copy of the script, or a bundler's copy beside ours, changes nothing.
+   * @param {string} [tag]
+   */
+  static define(tag = TAG) {
+    if (customElements.get(tag)) return;
+    customElements.define(tag, tag === TAG ? PrelistenCheck : class extends PrelistenCheck {}); // One class, one tag.
+  }
+
+  /**
+   * Screen and seal one file without an element, for an upload library. The server learns of the file at once.
+   * @param {File} file
+   * @param {import("./screen.js").ScreenOptions} [options]
+   * @returns {Promise<{token: string, result: import("./protocol.js").Result}>} an empty token where the server
+   *   could not seal
+   * @throws {import("./protocol.js").ScreeningError} where the file could not be listened to; upload it all the same
+   */
+  static async screen(file, options = {}) {
+    const parts = await loadParts(languageOf(document.documentElement));
+    return parts.screen(parts.client, file, options, { endpoint: endpointOf(options.endpoint), detector: DETECTOR.sha256 });
+  }
 
   #internals = this.attachInternals();
   /** @type {HTMLInputElement | null} */
@@ -46,6 +80,13 @@ export class PrelistenCheck extends LitElement {
   #early = EARLY;
   /** @type {import("./session.js").Session | null} */
   #session = null;
+  /** @type {Record<string, string>} */
+  #ownStrings = {};
+  /** @type {() => void} */
+  #setReady = () => {};
+  #ready = new Promise((/** @type {(value?: undefined) => void} */ resolve) => (this.#setReady = resolve));
+  /** @type {import("./recorder.js").Recorder | null} */
+  #recorder = null;
   /** @type {import("./file-check.js").Host} */
   #host = {
     load: () => this.#load(),
@@ -53,14 +94,15 @@ export class PrelistenCheck extends LitElement {
     sealsAtOnce: () => this.seal === "result",
     changed: () => this.#refresh(),
     progressed: ({ progress }) => this.#progressed({ .../** @type {object} */ (progress) }),
-    heard: ({ outcome }) => {
+    heard: ({ file, outcome }) => {
+      this.#setReady();
       this.#concludeAloud();
-      this.#emit("result", { ...outcome?.result });
+      this.#emit("result", { ...outcome?.result, file });
     },
     failed: (check, message) => this.#failed(check, message),
-    sealed: (_, sealed) => {
+    sealed: ({ file }, sealed) => {
       this.#renew();
-      this.#emit("sealed", { expiresAt: sealed.expires_at });
+      this.#emit("sealed", { expiresAt: sealed.expires_at, file });
     },
   };
   #checks = new CheckList(this.#host);
@@ -69,7 +111,10 @@ export class PrelistenCheck extends LitElement {
   #announced = 0;
   #announcement = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #silence;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   #renewal;
+  #declared = false;
   #held = false;
   #formDisabled = false;
   /** @type {ReturnType<typeof joinHold> | null} */
@@ -78,12 +123,17 @@ export class PrelistenCheck extends LitElement {
   constructor() {
     super();
     this.action = "voice-upload";
+    this.appearance = "standard";
+    this.auto = "select";
+    this.declare = false;
     this.disabled = false;
     /** @type {string | null} */
     this.endpoint = null;
     this.maxSeconds = MAX_SECONDS;
     /** @type {string | null} */
     this.name = null;
+    this.preload = "intent";
+    this.record = false;
     this.seal = "submit";
     /** @type {string | null} */
     this.session = null;
@@ -94,14 +144,18 @@ export class PrelistenCheck extends LitElement {
     this.test = null;
     this.theme = "auto";
     this.wait = WAIT_MS;
+    /** @type {string | null} */
+    this.waveform = null;
+    /** @type {string | null} */
+    this.workerSrc = null;
     for (const intent of ["focusin", "pointerenter", "dragenter"]) {
-      this.addEventListener(intent, () => this.#warm(), { passive: true });
+      this.addEventListener(intent, () => this.preload !== "none" && this.#warm(), { passive: true });
     }
-    this.addEventListener("change", (event) => event.target === this.#input && this.check());
+    this.addEventListener("change", (event) => this.#isOurs(event) && this.#chosen());
     // The same file chosen again, after it was changed: some browsers call that cancelled, and give a new File.
-    this.addEventListener("cancel", (event) => event.target === this.#input && this.#isSwapped() && this.check());
+    this.addEventListener("cancel", (event) => this.#isOurs(event) && this.#isSwapped() && this.#chosen());
     // A <label> around the element names the element: hand its click on to the input.
-    this.addEventListener("click", (event) => event.composedPath()[0] === this && this.#input?.click());
+    this.addEventListener("click", (event) => event.composedPath()[0] === this && this.input?.click());
   }
 
   connectedCallback() {
@@ -123,14 +177,20 @@ export class PrelistenCheck extends LitElement {
     document.removeEventListener("visibilitychange", this.#renew);
     unwatchLanguage(this.#speak);
     this.#checks.abort();
+    this.#recorder?.discard();
   }
 
-  /** The wrapped native input. */
+  /** The wrapped native input. A framework may have put another one in its place. */
   get input() {
-    return this.#input;
+    const input = findInput(this);
+    if (input && input !== this.#input) {
+      this.#input = input;
+      nameInput(input, this.#internals.labels);
+    }
+    return input;
   }
 
-  /** The chosen file. */
+  /** The chosen file; the first of several. */
   get file() {
     return this.#files()[0] ?? null;
   }
@@ -139,14 +199,65 @@ export class PrelistenCheck extends LitElement {
     return this.#internals.form;
   }
 
-  /** What the detector said, or null. */
+  /** What the detector said of it, or null. */
   get result() {
-    return this.#checks.all[0]?.outcome?.result ?? null;
+    return this.entries[0]?.result ?? null;
   }
 
   /** The sealed token of this file, or "". */
   get value() {
-    return this.#checks.all[0]?.token ?? "";
+    return this.entries[0]?.value ?? "";
+  }
+
+  /** The same for each chosen file, in their order. */
+  get entries() {
+    return this.#checks.all.map(({ file, state, outcome, token }) => ({
+      ...{ file, state, value: token },
+      result: outcome?.result ?? null,
+    }));
+  }
+
+  /** Kept when the detector is there to listen. Does not make it load. */
+  get ready() {
+    return this.#ready;
+  }
+
+  /** The sentences in use. Setting some replaces those. @returns {Record<string, string>} */
+  get strings() {
+    return { ...this.#early, ...this.#parts?.catalogue, ...this.#ownStrings };
+  }
+
+  set strings(own) {
+    this.#ownStrings = { ...own };
+    this.requestUpdate();
+  }
+
+  /** The wrapped input's: the element adds no condition of its own, so that it never keeps a form from being sent. */
+  get validity() {
+    return (this.input ?? this.#internals).validity;
+  }
+
+  get validationMessage() {
+    return (this.input ?? this.#internals).validationMessage;
+  }
+
+  checkValidity() {
+    return (this.input ?? this.#internals).checkValidity();
+  }
+
+  reportValidity() {
+    return (this.input ?? this.#internals).reportValidity();
+  }
+
+  /**
+   * Set several properties at once.
+   * @param {Record<string, unknown>} options
+   * @throws {TypeError} where there is no such option; nothing is set then
+   */
+  configure(options) {
+    const unknown = Object.keys(options).filter((name) => !OPTIONS.has(name));
+    if (unknown.length) throw new TypeError(`<${this.localName}> has no option ${unknown.join(", ")}`);
+    Object.assign(this, options);
   }
 
   /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
@@ -175,7 +286,7 @@ export class PrelistenCheck extends LitElement {
     this.#hold?.leave();
     this.#hold = form && joinHold(form, {
       wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
-      needsHold: () => !this.#isOff() && (this.#isSwapped() ? this.file !== null : this.#checks.isAny(HOLDS)),
+      needsHold: () => this.#needsHold(),
       prepare: (signal) => this.#prepare(signal),
       inspect: (entries) => this.#isSwapped() && entries.delete(this.#entryName()),
     });
@@ -185,10 +296,13 @@ export class PrelistenCheck extends LitElement {
   formDisabledCallback(disabled) {
     this.#formDisabled = disabled;
     if (disabled) this.reset();
+    else if (this.file) this.#chosen();
   }
 
   formResetCallback() {
     this.#hold?.withdraw();
+    this.#recorder?.discard();
+    this.#declared = false;
     this.reset();
   }
 
@@ -196,7 +310,7 @@ export class PrelistenCheck extends LitElement {
   formStateRestoreCallback() {}
 
   #files() {
-    return [...(this.#input?.files ?? [])].slice(0, 1);
+    return [...(this.input?.files ?? [])];
   }
 
   #isOff() {
@@ -209,13 +323,31 @@ export class PrelistenCheck extends LitElement {
     return files.length !== this.#checked.length || files.some((file, index) => file !== this.#checked[index]);
   }
 
+  /** @param {Event} event */
+  #isOurs({ target }) {
+    return target !== null && target === this.input;
+  }
+
+  /** Files were chosen, or put back by the browser. */
+  #chosen() {
+    if (this.auto === "select") return this.check();
+    this.#forget(); // Until the submit, or the page, asks for the check.
+    return this.#refresh();
+  }
+
+  #needsHold() {
+    if (this.#isOff()) return false;
+    if (this.#recorder?.isRecording) return true;
+    return this.#isSwapped() ? this.auto !== "manual" && this.file !== null : this.#checks.isAny(HOLDS);
+  }
+
   #online = () => {
     if (this.state === "offline") this.check();
   };
 
   /** A browser that goes back may put the file into the input again, after the element is there. */
   #shown = () => {
-    if (this.file && this.state === "idle") this.check();
+    if (this.file && this.state === "idle") this.#chosen();
   };
 
   /** Load the lazy parts: someone means to choose a file. Failing is for `check` to say. */
@@ -224,7 +356,8 @@ export class PrelistenCheck extends LitElement {
     try {
       const { client, session } = await this.#load();
       if (this.test) await session.challenge(); // It tells whether the runtime will be needed.
-      if (!session.fixed) client.warm();
+      if (session.fixed) this.#setReady();
+      else client.warm();
       await session.challenge();
     } catch {
       // Tried again when there is a file.
@@ -246,16 +379,17 @@ export class PrelistenCheck extends LitElement {
 
   async #load() {
     const parts = await loadParts(this.#language);
-    const endpoint = this.endpoint ? new URL(`${this.endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
-    const session = (this.#session ??= new parts.Session(endpoint, binding));
+    const session = (this.#session ??= new parts.Session(endpointOf(this.endpoint), binding));
     if (!this.#parts) {
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
       this.requestUpdate();
     }
     if (this.#checks.isBusy && !this.#announcement) this.#say("ui.announce.start");
-    return { ...parts, session };
+    const client = this.workerSrc ? parts.sharedClient(new URL(this.workerSrc, document.baseURI)) : parts.client;
+    client.ready.then(this.#setReady);
+    return { ...parts, client, session };
   }
 
   /** @param {object} progress */
@@ -273,23 +407,27 @@ export class PrelistenCheck extends LitElement {
    * @param {FileCheck} check
    * @param {string} message
    */
-  #failed({ code, state }, message) {
+  #failed({ code, file, state }, message) {
     this.#concludeAloud();
     const recoverable = state !== "unsupported";
-    if (code !== "cancelled") this.#emit("error", { code, recoverable, help: this.#sentence(code), message });
+    if (code !== "cancelled") this.#emit("error", { code, recoverable, help: this.#sentence(code), message, file });
   }
 
   /** Say the outcome, once all is heard. */
   #concludeAloud() {
-    const [{ code }] = this.#checks.all;
-    if (code) this.#announcement = this.#sentence(code);
-    else if (this.#parts) this.#announcement = this.#parts.panel.summary(this.#view(this.#parts));
+    const { all, isBusy } = this.#checks;
+    if (isBusy) return;
+    if (all.length > 1) {
+      const done = all.filter(({ outcome }) => outcome).length;
+      this.#say(done === all.length ? "ui.files.done" : "ui.files.partly", { done, total: all.length });
+    } else if (all[0].code) this.#announce(this.#sentence(all[0].code));
+    else if (this.#parts) this.#announce(this.#parts.panel.summary(this.#view(all[0])));
   }
 
   /** @param {string} code */
   #sentence(code) {
-    const catalogue = this.#parts?.catalogue ?? {};
-    return catalogue[`error.${code}`] ?? catalogue[`error.${this.state}`] ?? this.#early[`error.${code}`] ?? this.#early["ui.idle.failed"];
+    const { strings } = this;
+    return strings[`error.${code}`] ?? strings[`error.${this.state}`] ?? strings["ui.idle.failed"];
   }
 
   /** Stop what runs and drop what was heard and sealed. */
@@ -302,7 +440,8 @@ export class PrelistenCheck extends LitElement {
   }
 
   #entryName() {
-    return this.name || (this.#input?.name ? `${this.#input.name}-hint` : "");
+    const { input } = this;
+    return this.name || (input?.name ? `${input.name}-hint` : "");
   }
 
   /** Bring the form's entries and the state up to what the checks are now. */
@@ -310,6 +449,7 @@ export class PrelistenCheck extends LitElement {
     const name = this.#entryName();
     const entries = new FormData();
     for (const token of name ? this.#checks.tokens : []) entries.append(name, token);
+    if (this.declare && this.#declared && this.input?.name) entries.append(`${this.input.name}-declared`, "yes");
     this.#internals.setFormValue([...entries].length ? entries : null, null);
     this.requestUpdate();
     const { state } = this.#checks;
@@ -346,6 +486,7 @@ export class PrelistenCheck extends LitElement {
    * @returns {Promise<boolean>}
    */
   async #sealInTime(signal) {
+    await this.#recorder?.stop();
     if (this.#isSwapped()) this.check(); // Nobody has heard these.
     const checks = this.#checks;
     const { staleCount } = checks;
@@ -377,9 +518,33 @@ export class PrelistenCheck extends LitElement {
    * @param {Record<string, string | number>} [params]
    */
   #say(key, params = {}) {
-    const { panel, catalogue } = this.#parts ?? {};
-    if (panel && catalogue) this.#announcement = panel.fill(catalogue[key] ?? "", params, this.#language);
+    if (this.#parts) this.#announce(this.#parts.panel.fill(this.strings[key] ?? "", params, this.#language));
+  }
+
+  /** @param {string} text */
+  #announce(text) {
+    clearTimeout(this.#silence);
+    this.#announcement = this.appearance === "none" ? "" : text; // There the page speaks for itself.
+    if (text) this.#silence = setTimeout(() => this.#announce(""), ANNOUNCED_MS);
     this.requestUpdate();
+  }
+
+  #record = async () => {
+    const { Recorder } = await this.#load();
+    this.#recorder ??= new Recorder({
+      changed: () => this.requestUpdate(),
+      say: (key) => this.#say(key),
+      recorded: (file) => this.input && putFiles(this.input, file),
+      focus: (part) => this.#focus(part),
+    });
+    return this.#recorder.start();
+  };
+
+  /** @param {string} part of ours that gets the focus; the input where there is no such part now */
+  async #focus(part) {
+    await this.updateComplete;
+    const there = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[part=${part}]`));
+    (there ?? this.input)?.focus();
   }
 
   /**
@@ -393,42 +558,49 @@ export class PrelistenCheck extends LitElement {
     );
   }
 
-  /** @param {Event} event */
-  #adopt(event) {
-    const slotted = /** @type {HTMLSlotElement} */ (event.target).assignedElements({ flatten: true });
-    const inputs = slotted.flatMap((node) => [node, ...node.querySelectorAll("input")]);
-    const input = inputs.find((node) => node instanceof HTMLInputElement && node.type === "file");
-    if (!input || input === this.#input) return;
-    this.#input = /** @type {HTMLInputElement} */ (input);
-    nameInput(this.#input, this.#internals.labels);
-    if (this.file) this.check(); // Some browsers restore a file when a page is loaded again.
+  /** What stands in the page has changed: another input, or one with a file that the browser has put back. */
+  #adopt() {
+    const before = this.#input;
+    if (this.input !== before && this.file) this.#chosen();
+    else if (!this.input) this.reset();
+    else this.#refresh(); // The input's name is known now.
   }
 
   /**
-   * @param {Parts} parts
+   * @param {FileCheck} check
    * @returns {import("./panel.js").View}
    */
-  #view({ catalogue }) {
+  #view(check) {
     const allowed = [this.show, this.#session?.ui.show ?? "score"].map((show) => Math.max(0, SHOWS.indexOf(show)));
-    const [check] = this.#checks.all;
+    const { file, state, progress, outcome, code } = check;
+    const isOne = this.#checks.all.length === 1;
     return {
-      catalogue,
+      host: this,
+      catalogue: this.strings,
       language: this.#language,
-      state: this.state,
-      progress: check?.progress ?? null,
-      result: this.result,
+      appearance: this.appearance,
+      waveform: !["off", "none", "false"].includes(this.waveform ?? ""),
+      title: isOne ? "" : file.name,
+      file,
+      state,
+      progress,
+      result: outcome?.result ?? null,
+      peaks: /** @type {{peaks?: any} | null} */ (outcome)?.peaks ?? null,
       show: SHOWS[Math.min(...allowed)],
       isTest: Boolean(this.test && this.#session?.fixed),
-      error: check?.code ? this.#sentence(check.code) : "",
+      error: code ? this.#sentence(code) : "",
       held: this.#held,
       cancel: () => {
-        this.cancel();
-        this.#input?.focus(); // The button that had the focus is gone.
+        if (this.#held) this.cancel(); // "Send now" is about all.
+        else check.cancel();
+        this.input?.focus(); // The button that had the focus is gone.
       },
       retry: () => {
-        if (this.state === "stale") return this.#input?.click();
-        this.check();
-        this.#input?.focus();
+        if (state === "stale") return this.input?.click();
+        if (isOne) this.check();
+        else this.#checks.redo(check);
+        this.#refresh();
+        this.input?.focus();
       },
     };
   }
@@ -436,9 +608,12 @@ export class PrelistenCheck extends LitElement {
   /** @param {Map<string, unknown>} changed */
   updated(changed) {
     if (changed.has("session") || changed.has("action") || changed.has("seal")) this.#renew();
+    if (changed.has("declare") || changed.has("name")) this.#refresh();
+    if (changed.has("preload") && this.preload === "idle") whenIdle(() => this.#warm());
   }
 
   render() {
+    const { strings } = this;
     const failed = !this.#parts && this.#checks.all[0]?.code;
     const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
@@ -446,13 +621,52 @@ export class PrelistenCheck extends LitElement {
         <div part="control" class="control">
           <slot name="label"></slot>
           <slot @slotchange=${this.#adopt}></slot>
+          ${this.record ? this.#recorderView(strings) : nothing}
           <slot name="help"></slot>
-          <slot name="privacy"><p class="note">${failed ? this.#sentence(failed) : this.#early[idle]}</p></slot>
+          ${this.declare ? this.#declaration(strings) : nothing}
+          <slot name="privacy"><p class="note">${failed ? this.#sentence(failed) : strings[idle]}</p></slot>
         </div>
-        ${this.#parts ? this.#parts.panel.render(this.#view(this.#parts), { html, svg, nothing }) : nothing}
-        <slot name="footer"></slot>
+        ${this.#parts ? this.#checks.all.map((check) => this.#parts?.panel.render(this.#view(check), LIT)) : nothing}
+        <div part="footer" class="footer"><slot name="footer"></slot></div>
         <p part="status" class="status" role="status">${this.#announcement}</p>
       </div>
     `;
   }
+
+  /** @param {Record<string, string>} strings */
+  #declaration(strings) {
+    const toggle = (/** @type {Event} */ { target }) => {
+      this.#declared = /** @type {HTMLInputElement} */ (target).checked;
+      this.#refresh();
+    };
+    return html`<label part="declaration" class="declaration">
+      <input type="checkbox" .checked=${this.#declared} ?disabled=${this.#isOff()} @change=${toggle} />
+      <span>${strings["ui.declare"]}</span>
+    </label>`;
+  }
+
+  /** @param {Record<string, string>} strings */
+  #recorderView(strings) {
+    if (this.#recorder) return this.#recorder.render(strings, this.#language, this.#isOff(), LIT);
+    return html`<div class="record">
+      <button part="record-button" type="button" ?disabled=${this.#isOff()} @click=${this.#record}>${strings["ui.record"]}</button>
+    </div>`;
+  }
+}
+
+const OPTIONS = new Set([...Object.keys(PrelistenCheck.properties), "strings"]);
+OPTIONS.delete("state");
+
+/**
+ * @param {string | null | undefined} endpoint
+ * @returns {URL} the folder of the API
+ */
+function endpointOf(endpoint) {
+  return endpoint ? new URL(`${endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
+}
+
+/** @param {() => void} action */
+function whenIdle(action) {
+  const { requestIdleCallback = setTimeout } = window; // Safari has none.
+  requestIdleCallback(action);
 }

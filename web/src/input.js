@@ -2,7 +2,35 @@
 // The wrapped input: its name for a screen reader, and the look of its native button.
 import { buttonStyles } from "./styles.js";
 
+const FILE_INPUT = "input[type=file]";
+
 let labels = 0;
+
+/**
+ * @param {Element} element
+ * @returns {HTMLInputElement | null} the file input inside; also one that came through a slot of a surrounding element
+ */
+export function findInput(element) {
+  const slots = [...element.querySelectorAll("slot")].flatMap((slot) => slot.assignedElements({ flatten: true }));
+  for (const root of [element, ...slots]) {
+    if (root.matches(FILE_INPUT)) return /** @type {HTMLInputElement} */ (root);
+    const inside = root.querySelector(FILE_INPUT);
+    if (inside) return /** @type {HTMLInputElement} */ (inside);
+  }
+  return null;
+}
+
+/**
+ * Choose a file for a person, and tell the page as a browser does.
+ * @param {HTMLInputElement} input keeps what it has where it takes several
+ * @param {File} file
+ */
+export function putFiles(input, file) {
+  const transfer = new DataTransfer();
+  for (const one of [...(input.multiple ? input.files ?? [] : []), file]) transfer.items.add(one);
+  input.files = transfer.files;
+  for (const name of ["input", "change"]) input.dispatchEvent(new Event(name, { bubbles: true, composed: name === "input" }));
+}
 
 /**
  * A <label> around the element labels the element (it is the first labelable descendant), so the input inside would

@@ -11,6 +11,12 @@ export { fill };
 /**
  * @typedef {{html: typeof import("lit").html, svg: typeof import("lit").svg, nothing: typeof import("lit").nothing}} Lit
  * @typedef {{
+ *   host: import("lit").LitElement,
+ *   appearance: string,
+ *   waveform: boolean,
+ *   title: string,
+ *   file: File,
+ *   peaks: any,
  *   catalogue: Record<string, string>,
  *   language: string,
  *   state: import("./element.js").State,

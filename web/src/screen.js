@@ -1,10 +1,12 @@
 // @ts-check
 // Listening to one file, from the challenge to the outcome; also without an element, for upload libraries.
 
+import { Session } from "./session.js";
+
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./protocol.js").Result} Result */
-/** @typedef {{client: import("./client.js").Client, session: import("./session.js").Session}} Tools */
+/** @typedef {import("./client.js").Client} Client */
 /**
  * @typedef {{
  *   action?: string,
@@ -22,7 +24,7 @@ const CHALLENGE_MS = 2_000;
 export const MAX_SECONDS = 120;
 
 /**
- * @param {Tools} tools
+ * @param {{client: Client, session: Session}} tools
  * @param {File} file
  * @param {{test: string | null, maxSeconds: number, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} options
  * @returns {Promise<Outcome>}
@@ -36,4 +38,20 @@ export async function listen({ client, session }, file, { test, maxSeconds, sign
   if (test && session.fixed) return session.fixedOutcome(file);
   const most = Math.min(maxSeconds || MAX_SECONDS, session.ui.max_seconds ?? Infinity);
   return client.screen(file, { maxSeconds: most, extensions: session.extensions, signal, onProgress });
+}
+
+/**
+ * @param {Client} client
+ * @param {File} file
+ * @param {ScreenOptions} options
+ * @param {{endpoint: URL, detector: string}} home where the API is, and the SHA-256 of the detector's archive
+ * @returns {Promise<{token: string, result: Result}>} an empty token where the server could not seal
+ * @throws {import("./protocol.js").ScreeningError}
+ */
+export async function screen(client, file, options, { endpoint, detector }) {
+  const { action = "voice-upload", session: bound = null, test = null, maxSeconds = 0, signal, onProgress } = options;
+  const session = new Session(endpoint, () => ({ action, session: bound, test }));
+  const outcome = await listen({ client, session }, file, { test, maxSeconds, signal, onProgress });
+  const sealed = await session.seal(file, outcome, detector, signal).catch(() => null);
+  return { token: sealed?.token ?? "", result: outcome.result };
 }
