@@ -156,8 +156,10 @@ def measured(
     run.browser = told["browser"]
     run.figures.add(ready, build.name, turn, told["ready"])
     run.figures.add(band, build.name, turn[:1], told["band"])
-    if build.name == OURS and told["start"] and ready is WARM_READY:
-        run.starts[told["start"]] = run.starts.get(told["start"], 0) + 1
+    if told["start"]:
+        how = f"{build.name}, {ready.name}, {told['start']}"
+        run.starts[how] = run.starts.get(how, 0) + 1
+        run.phases.setdefault(f"{how} start", []).append(told["starting"])
     note_phases(run, build, band, told)
     return told
 
@@ -280,7 +282,7 @@ def bars(run: Run) -> list[Bar]:
     thirty = sorted(run.form.get("second visit, 30 s WAV", []))
     return [
         Bar("every request up to the first band", 5.0, 4.3, brotli, "MB"),
-        Bar("requests that failed", 0, None, len(run.failed_requests)),
+        Bar("requests that failed", 0, None, len(run.failed_requests) if run.form_files else None),
         Bar(f"first visit: ready / {SHIPPED}", 0.45, 0.35, ratio(COLD_READY, SHIPPED), "x"),
         Bar(f"second visit: ready / {SHIPPED}", 0.20, None, ratio(WARM_READY, SHIPPED), "x"),
         Bar(f"second visit: ready / {ONNX}", 1.25, 1.0, ratio(WARM_READY, ONNX), "x"),
@@ -304,18 +306,19 @@ def report(run: Run, lines: dict[Link, tuple[Measure, Measure]], about: dict[str
     for line in run.figures.table(measures, OURS, OTHERS):
         say(line)
     if run.starts:
-        say(f"\nStarts of second visits, ours: {', '.join(f'{n} {how}' for how, n in run.starts.items())}")
+        say(f"\nStarts: {'; '.join(f'{how}: {n}' for how, n in run.starts.items())}")
     say("\nWhere the time goes, medians in ms:\n")
-    for name, laps in run.phases.items():
+    for name, laps in sorted(run.phases.items()):
         parts = {part: statistics.median(lap[part] for lap in laps if part in lap) for part in laps[0]}
         say(f"  {name}: {', '.join(f'{part} {value:,.0f}' for part, value in parts.items())}")
-    say("\nThe demonstration form, the product's own server, ours alone:\n")
-    for name, values in run.form.items():
-        unit = "" if name.startswith("tasks") else " ms"
-        say(f"  {name}: {', '.join(f'{value:,.0f}' for value in values)}{unit}")
-    say("\nEvery request of its first visit, bytes:\n")
-    for line in files_table(run.form_files) if run.form_files else ():
-        say(line)
+    if run.form_files:
+        say("\nThe demonstration form, the product's own server, ours alone:\n")
+        for name, values in run.form.items():
+            unit = "" if name.startswith("tasks") else " ms"
+            say(f"  {name}: {', '.join(f'{value:,.0f}' for value in values)}{unit}")
+        say("\nEvery request of its first visit, bytes:\n")
+        for line in files_table(run.form_files):
+            say(line)
     say("")
     for line in bars_table(standing):
         say(line)

@@ -14,6 +14,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "longtask", buffered: true });
 
 let start = "";
+let starting = {};
 /** @type {Promise<object> | undefined} */
 let loaded;
 const told = new BroadcastChannel("memory");
@@ -41,6 +42,7 @@ globalThis.Worker = class extends Worker {
       if (data.kind === "ready") {
         marks.ready = performance.now();
         start = data.start ?? "";
+        starting = data.times ?? {};
         if (query.has("spied")) loaded = askMemory();
       } else if (data.kind === "progress" && data.progress.phase === "analysing") {
         marks.heard ||= performance.now();
@@ -64,6 +66,7 @@ async function screen(file) {
     times: outcome.times ?? {},
     analysed: outcome.result.coverage.analysed_s,
     start,
+    starting,
     memory,
     browser: navigator.userAgent,
     ...tasks,
