@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prelisten.lab.corpus import Corpus
 from prelisten.lab.fit import Calibration
-from prelisten.lab.report import Line
+from prelisten.lab.report import MIN_GROUP, Family, Line
 from wasm_detector.signals import REBUILT_FAMILY
 
 WEAKNESSES = """\
@@ -36,13 +36,15 @@ class Card:
     calibration: Calibration
     crossed: Sequence[Line]
     left_out: Sequence[Line]
-    families: Sequence[tuple[str, int, float, float]]
+    families: Sequence[Family]
+    languages: Sequence[Line]
+    sexes: Sequence[Line]
     effects: Sequence[tuple[str, tuple[float, float]]]
     rebuilt: Sequence[tuple[str, int, float, float]]
     conditions: Sequence[tuple[str, float, float, float]]
     reliability: Sequence[tuple[float, float, int, float, float]]
     edges: Sequence[tuple[str, str, float, float]]
-    nuisance: Sequence[tuple[str, float]]
+    nuisance: Sequence[tuple[str, float, float, float]]
     nonspeech: tuple[int, float, float]
     lost_speech: float
 
@@ -60,6 +62,18 @@ def _lines(lines: Sequence[Line]) -> str:
         for one in lines
     ]
     return head + "\n".join(rows)
+
+
+def _groups(card: Card) -> str:
+    known = [
+        f"### By {name} (sources left out, genuine against synthetic clips of the same)\n"
+        f"Where a manifest says so. At least {MIN_GROUP} clips of each class make a line.\n\n{_lines(lines)}\n"
+        for name, lines in (("language", card.languages), ("sex", card.sexes))
+        if lines
+    ]
+    if not card.sexes:
+        known.append("The manifests do not say the speakers' sex, so there are no figures by it.\n")
+    return "\n".join(known)
 
 
 def _data(corpus: Corpus) -> str:
@@ -85,7 +99,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def write_card(card: Card) -> str:
     """Return the card as Markdown."""
     n_quiet, kept, high = card.nonspeech
-    families = [[name, str(n), f"{a:.3f}", f"{c:.2f}"] for name, n, a, c in card.families]
+    families = [
+        [
+            one.name,
+            str(one.n_clips),
+            _interval(one.auc, one.low[0], one.high[0]),
+            f"{one.caught:.2f} ({one.low[1]:.2f} to {one.high[1]:.2f})",
+        ]
+        for one in card.families
+    ]
     effects = [[f"`{name}`", f"{a:+.4f}", f"{c:+.3f}"] for name, (a, c) in card.effects]
     rebuilt = [[name.replace("_", " "), str(n), f"{a:.3f}", f"{f:.3f}"] for name, n, a, f in card.rebuilt]
     rise = [100 * (one[2] - card.conditions[0][2]) for one in card.conditions]
@@ -97,7 +119,10 @@ def write_card(card: Card) -> str:
         [f"{a:.1f} to {b:.1f}", str(n), f"{m:.2f}", f"{s:.2f}"] for a, b, n, m, s in card.reliability
     ]
     edges = [[band, split, f"{100 * f:.1f} %", f"{100 * c:.1f} %"] for band, split, f, c in card.edges]
-    nuisance = [[name, f"{value:.3f}"] for name, value in card.nuisance]
+    nuisance = [
+        [name, f"{alone:.3f}", f"{owed:.3f}", f"{100 * share:.0f} %"]
+        for name, alone, owed, share in card.nuisance
+    ]
     bands = card.calibration
     return f"""# Model card: {card.detector}
 
@@ -145,6 +170,7 @@ pair (same sentence or speaker) outranks its genuine twin.
 ### By family of system (sources left out, against all genuine clips)
 {_table(("family", "clips", "AUC", "caught at 5 %"), families)}
 
+{_groups(card)}
 ### What each signal is worth
 Change of the figures over all clips when the signal's contribution is taken out of the sum and the others stay as they
 were fitted (sources left out); negative = it is missed.
@@ -172,9 +198,11 @@ Both classes counting alike, sources left out; calibrated on these same scores b
 {_table(("band", "clips", "false alarms", "caught"), edges)}
 
 ### What must not tell the classes apart
-AUC of length, level, peak, offset, edges and bandwidth alone (logistic regression, sources left out):
+AUC of length, level, peak, offset, edges and bandwidth alone (logistic regression, sources left out); AUC of what they
+predict of the detector's log-odds (linear regression, sources left out), which is what the detector may owe to them;
+and the share of the log-odds' variance that they predict (below 0: worse than the mean).
 
-{_table(("clips", "AUC"), nuisance)}
+{_table(("clips", "they alone", "what they predict of the score", "share of its variance"), nuisance)}
 
 ### What is no speech
 {n_quiet} clips of music, noise and environment, sources left out: {100 * kept:.0f} % are scored at all,

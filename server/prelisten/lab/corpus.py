@@ -27,6 +27,7 @@ from wasm_detector.waveform import admit, resample
 
 LABELS = ("bona_fide", "spoof", "nonspeech")
 REQUIRED = ("id", "path", "label")
+LANGUAGES = {"english": "en", "french": "fr", "german": "de", "polish": "pl"}
 WILD = "wild"
 """The name of the folder with recordings as people make them."""
 
@@ -48,6 +49,8 @@ class Clip:
     source: str
     pair: str
     made: str = ""
+    language: str = ""
+    sex: str = ""
 
 
 DEGRADED = "degraded"
@@ -78,7 +81,17 @@ def _clip(row: dict[str, str], manifest: Path) -> Clip:
         family=row.get("family") or "",
         source=row.get("source_repo") or row["id"],
         pair=row.get("pair_id") or "",
+        language=_language(row.get("language") or ""),
+        sex=(row.get("sex") or "").strip().lower(),
     )
+
+
+def _language(stated: str) -> str:
+    """Return the code of the language, without the country; `mixed` where there are several."""
+    name = stated.strip().lower()
+    if "/" in name or "+" in name:
+        return "mixed"
+    return LANGUAGES.get(name, name.split("-")[0])
 
 
 def copies(clips: Sequence[Clip]) -> list[Clip]:

@@ -1,7 +1,7 @@
 """Measure the detector on recordings with labels.
 
 Prints AUC, EER, spoof caught at 1 % and 5 % false alarms, Cllr, the share it could not tell, false alarms on what
-is no speech, and a table by system. `--out` writes every row of the manifest with its score and band.
+is no speech, and tables by system, language and sex. `--out` writes every row of the manifest with its score and band.
 """
 
 from __future__ import annotations
@@ -94,7 +94,11 @@ def figures(rows: Sequence[Scored]) -> dict[str, Any]:
             "cllr": cllr(bona_fide, spoof),
             "paired_wins": None if np.isnan(wins) else wins,
         }
-    return found | {"systems": _by_system(speech, scores, is_spoof)}
+    groups = {
+        name: _by_group(speech, scores, is_spoof, field)
+        for name, field in (("languages", "language"), ("sexes", "sex"))
+    }
+    return found | {"systems": _by_system(speech, scores, is_spoof)} | groups
 
 
 def _share(flags: Sequence[bool]) -> float | None:
@@ -113,6 +117,30 @@ def _by_system(
         row = {"system": str(name), "n": int(own.size), "auc": auc(bona_fide, own)}
         table.append(row | {"median": float(np.median(own)), "caught_at_5": caught_at(bona_fide, own, 0.05)})
     return sorted(table, key=lambda row: row["auc"])
+
+
+def _by_group(
+    speech: Sequence[Scored], scores: NDArray[np.float64], is_spoof: NDArray[np.bool_], field: str
+) -> list[dict[str, Any]]:
+    """Return how well the clips of each language, or sex, are told apart, where there are both classes of it."""
+    values = np.array([getattr(row.clip, field) for row in speech], dtype=str)
+    is_high = np.array([row.band == Band.HIGH for row in speech], dtype=bool)
+    table = []
+    for name in np.unique(values[values != ""]):
+        inside = values == name
+        bona_fide, spoof = inside & ~is_spoof, inside & is_spoof
+        if bona_fide.any() and spoof.any():
+            row = {"name": str(name), "bona_fide": int(bona_fide.sum()), "spoof": int(spoof.sum())}
+            told = {
+                "auc": auc(scores[bona_fide], scores[spoof]),
+                "eer": eer(scores[bona_fide], scores[spoof]),
+            }
+            high = {
+                "bona_fide_high": float(is_high[bona_fide].mean()),
+                "spoof_high": float(is_high[spoof].mean()),
+            }
+            table.append(row | told | high)
+    return sorted(table, key=lambda row: (-row["bona_fide"] - row["spoof"], row["name"]))
 
 
 def write_scores(rows: Sequence[Scored], out: Path) -> None:
@@ -150,6 +178,18 @@ def print_figures(found: dict[str, Any]) -> None:
     for row in found["systems"]:
         caught = _percent(row["caught_at_5"])
         print(f"{row['system'][:33]:<34}{row['n']:>5}{row['auc']:>8.3f}{row['median']:>9.3f}{caught:>16}")
+
+    for title in ("languages", "sexes"):
+        if found[title]:
+            print(
+                f"\n{title:<12}{'genuine':>8}{'spoof':>7}{'AUC':>8}{'EER':>9}{'high: genuine':>15}{'spoof':>9}"
+            )
+        for row in found[title]:
+            rates = [_percent(row[name]) for name in ("eer", "bona_fide_high", "spoof_high")]
+            print(
+                f"{row['name']:<12}{row['bona_fide']:>8}{row['spoof']:>7}{row['auc']:>8.3f}"
+                f"{rates[0]:>9}{rates[1]:>15}{rates[2]:>9}"
+            )
 
 
 def run(arguments: argparse.Namespace) -> int:

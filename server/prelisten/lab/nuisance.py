@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 NAMES = ("duration", "rms", "peak", "offset", "edges", "rolloff", "above_7khz")
@@ -48,3 +48,19 @@ def nuisance_scores(
         )
         scores[held] = machine.decision_function(scaler.transform(numbers[held]))
     return scores
+
+
+def explained_by_nuisance(
+    numbers: NDArray[np.float64], logits: NDArray[np.float64], folds: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what the nuisance predicts of a detector's log-odds, out of fold, shape=(n_clips,).
+
+    How well that part alone tells the classes apart is what the detector owes to the nuisance.
+    """
+    predicted = np.empty(len(numbers))
+    for fold in np.unique(folds):
+        held = folds == fold
+        scaler = StandardScaler().fit(numbers[~held])
+        machine = LinearRegression().fit(scaler.transform(numbers[~held]), logits[~held])
+        predicted[held] = machine.predict(scaler.transform(numbers[held]))
+    return predicted

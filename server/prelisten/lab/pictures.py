@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,33 @@ def bars(pairs: list[tuple[str, float]]) -> str:
     size = f'width="430" height="{18 * len(pairs) + 6}"'
     line = f'<line x1="300" x2="300" y1="0" y2="{18 * len(pairs) + 6}" stroke="#999"/>'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{STYLE}{line}{"".join(rows)}</svg>\n'
+
+
+def reliability(rows: Sequence[tuple[float, float, int, float, float]]) -> str:
+    """Return the reliability diagram of `report.reliability`: share of spoof over mean score, dots by clips.
+
+    On the line a score is the share that it states. Drawn from figures of two digits, as the card prints them.
+    """
+    side, left, top = 300, 46, 12
+    most = max(n for _, _, n, _, _ in rows)
+    ticks = "".join(
+        f'<text x="{left + side * k / 10:.0f}" y="{top + side + 18}" text-anchor="middle">{k / 10:g}</text>'
+        f'<text x="{left - 8}" y="{top + side - side * k / 10 + 4:.0f}" text-anchor="end">{k / 10:g}</text>'
+        for k in range(0, 11, 2)
+    )
+    dots = "".join(
+        f'<circle cx="{left + side * round(mean, 2):.0f}" cy="{top + side - side * round(share, 2):.0f}" '
+        f'r="{3 + 7 * (n / most) ** 0.5:.1f}" fill="#36b" fill-opacity="0.8"><title>{n}</title></circle>'
+        for _, _, n, mean, share in rows
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + side + 20}" height="{top + side + 48}">{STYLE}'
+        f'<rect x="{left}" y="{top}" width="{side}" height="{side}" fill="none" stroke="#999"/>'
+        f'<line x1="{left}" y1="{top + side}" x2="{left + side}" y2="{top}" stroke="#999" stroke-dasharray="4"/>'
+        f'{ticks}{dots}<text x="{left + side / 2:.0f}" y="{top + side + 40}" text-anchor="middle">'
+        f'spoof_score, mean of the clips</text><text transform="translate(12 {top + side / 2:.0f}) rotate(-90)" '
+        f'text-anchor="middle">share that is spoof</text></svg>\n'
+    )
 
 
 def shifts(method: str) -> list[tuple[str, float]]:

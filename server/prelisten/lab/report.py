@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from prelisten.lab.fit import Calibration
 
 N_RESAMPLES = 200
+MIN_GROUP = 20
+"""A language, or a sex, with fewer clips of a class than this has no line of its own."""
+
 INTERVAL = (5.0, 95.0)
 
 
@@ -37,23 +41,43 @@ class Line:
     high: tuple[float, float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family of systems against all genuine clips; `low` and `high` as in `Line`, of (auc, caught at 5 %)."""
+
+    name: str
+    n_clips: int
+    auc: float
+    caught: float
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+
 def _three(scores: NDArray[np.float64], is_spoof: NDArray[np.bool_]) -> tuple[float, float, float]:
     bona_fide, spoof = scores[~is_spoof], scores[is_spoof]
     return auc(bona_fide, spoof), eer(bona_fide, spoof), caught_at(bona_fide, spoof, 0.05)
+
+
+def _draws(sources: NDArray[np.str_], seed: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the numbers of the clips of as many sources as there are, drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    names = np.unique(sources)
+    inside = {name: np.flatnonzero(sources == name) for name in names}
+    for _ in range(N_RESAMPLES):
+        yield np.concatenate([inside[name] for name in rng.choice(names, names.size)])
 
 
 def interval(
     scores: NDArray[np.float64], is_spoof: NDArray[np.bool_], sources: NDArray[np.str_], *, seed: int = 7
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Return the 90 % interval of the three figures, drawing whole sources with replacement."""
-    rng = np.random.default_rng(seed)
-    names = np.unique(sources)
-    inside = {name: np.flatnonzero(sources == name) for name in names}
-    drawn = []
-    for _ in range(N_RESAMPLES):
-        chosen = np.concatenate([inside[name] for name in rng.choice(names, names.size)])
-        if 0 < is_spoof[chosen].sum() < chosen.size:
-            drawn.append(_three(scores[chosen], is_spoof[chosen]))
+    drawn = [
+        _three(scores[chosen], is_spoof[chosen])
+        for chosen in _draws(sources, seed)
+        if 0 < is_spoof[chosen].sum() < chosen.size
+    ]
+    if not drawn:
+        return (math.nan,) * 3, (math.nan,) * 3
     low, high = np.percentile(np.array(drawn), INTERVAL, axis=0)
     return (float(low[0]), float(low[1]), float(low[2])), (float(high[0]), float(high[1]), float(high[2]))
 
@@ -76,17 +100,48 @@ def by_split(corpus: Corpus, scores: NDArray[np.float64]) -> list[Line]:
     return [everything, *(line(str(name), corpus, scores, splits == name) for name in np.unique(splits))]
 
 
-def by_family(corpus: Corpus, scores: NDArray[np.float64]) -> list[tuple[str, int, float, float]]:
-    """Return (family, clips, AUC, caught at 5 %) against all bona fide clips, worst first."""
+def by_family(corpus: Corpus, scores: NDArray[np.float64], *, seed: int = 7) -> list[Family]:
+    """Return how well each family is told from all bona fide clips, worst first."""
     labels, families = corpus.column("label"), corpus.column("family")
-    bona_fide = scores[labels == "bona_fide"]
+    names = np.unique(families[labels == "spoof"])
+
+    def told(chosen: NDArray[np.intp]) -> dict[str, tuple[float, float]]:
+        drawn, kinds, own = labels[chosen], families[chosen], scores[chosen]
+        bona_fide = own[drawn == "bona_fide"]
+        groups = {str(name): own[(drawn == "spoof") & (kinds == name)] for name in names}
+        return {
+            name: (auc(bona_fide, spoof), caught_at(bona_fide, spoof, 0.05))
+            for name, spoof in groups.items()
+            if spoof.size and bona_fide.size
+        }
+
+    draws = [told(chosen) for chosen in _draws(corpus.column("source"), seed)]
     table = []
-    for name in np.unique(families[labels == "spoof"]):
-        own = scores[(labels == "spoof") & (families == name)]
-        table.append(
-            (str(name) or "unknown", int(own.size), auc(bona_fide, own), caught_at(bona_fide, own, 0.05))
-        )
-    return sorted(table, key=lambda row: row[2])
+    for name, figures in told(np.arange(labels.size)).items():
+        spread = np.percentile([draw[name] for draw in draws if name in draw] or [figures], INTERVAL, axis=0)
+        low, high = ((float(one[0]), float(one[1])) for one in spread)
+        n_clips = int(((labels == "spoof") & (families == name)).sum())
+        table.append(Family(name or "unknown", n_clips, *figures, low, high))
+    return sorted(table, key=lambda row: row.auc)
+
+
+def by_group(corpus: Corpus, scores: NDArray[np.float64], field: str) -> list[Line]:
+    """Return one line for each value of `field` with `MIN_GROUP` clips of each class, and one for all other values.
+
+    Clips without a value count nowhere.
+    """
+    values, labels = corpus.column(field), corpus.column("label")
+    counts = {
+        value: min(int(((values == value) & (labels == label)).sum()) for label in ("bona_fide", "spoof"))
+        for value in np.unique(values[values != ""])
+    }
+    large = [value for value in counts if counts[value] >= MIN_GROUP]
+    large.sort(key=lambda value: (-int((values == value).sum()), value))
+    lines = [line(str(value), corpus, scores, values == value) for value in large]
+    rest = (values != "") & ~np.isin(values, large)
+    if {"bona_fide", "spoof"} <= set(labels[rest]):
+        lines.append(line("others", corpus, scores, rest))
+    return lines
 
 
 def without_each(corpus: Corpus, contributions: NDArray[np.float64]) -> list[tuple[float, float]]:

@@ -26,6 +26,7 @@ from prelisten.lab.report import Line
 from wasm_detector.model import FILE_NAME, parse_model
 
 if TYPE_CHECKING:
+    from prelisten.lab.card import Card
     from prelisten.lab.fit import Calibration, Recipe
 
 SPEECH_LABELS = ("bona_fide", "spoof")
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, default=Path(FILE_NAME), help="the model file to write")
     parser.add_argument("--card", type=Path, help="the model card to write (takes a few minutes more)")
+    parser.add_argument("--pictures", type=Path, help="with --card: the folder for the reliability diagram")
 
 
 def data_digest(corpus: Corpus) -> str:
@@ -69,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, write the model and, when asked for, the card."""
     try:
         from prelisten.lab import fit, folds
+        from prelisten.lab.card import write_card
+        from prelisten.lab.pictures import reliability
     except ImportError as error:
         raise ConfigError("Training needs scikit-learn. Install prelisten[train].") from error
     recipe = fit.RECIPES[arguments.tier]
@@ -88,8 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Wrote {arguments.out} ({len(model) // 1000} kB).")
     if arguments.card:
         card = _card(everything, contributions, calibration, model, recipe, _command(arguments))
-        arguments.card.write_text(card, encoding="utf-8")
+        arguments.card.write_text(write_card(card), encoding="utf-8")
         print(f"Wrote {arguments.card}.")
+        if arguments.pictures:
+            picture = arguments.pictures / f"reliability-{arguments.tier}.svg"
+            picture.write_text(reliability(card.reliability), encoding="utf-8")
+            print(f"Wrote {picture}.")
     return 0
 
 
@@ -109,7 +117,8 @@ def _conditions(clips: Sequence[Clip], every: int) -> list[Clip]:
 def _command(arguments: argparse.Namespace) -> str:
     named = " ".join(f"SPEECH/{manifest.parent.name}/{manifest.name}" for manifest in arguments.manifests)
     model, card = PLACES[arguments.tier]
-    return f"prelisten train {named} --tier {arguments.tier} --out {model} --card {card}"
+    places = f"--out {model} --card {card} --pictures web/docs/pictures"
+    return f"prelisten train {named} --tier {arguments.tier} {places}"
 
 
 def _card(
@@ -119,9 +128,9 @@ def _card(
     model: bytes,
     recipe: Recipe,
     command: str,
-) -> str:
+) -> Card:
     from prelisten.lab import folds, report
-    from prelisten.lab.card import Card, write_card
+    from prelisten.lab.card import Card
 
     is_original = everything.column("made") == ""
     corpus, own = pick(everything, is_original), contributions[is_original]
@@ -132,29 +141,29 @@ def _card(
     quiet = labels == "nonspeech"
     groups = folds.fold_numbers(corpus.column("source"))
     is_single = len(set(corpus.column("split"))) == 1
-    return write_card(
-        Card(
-            detector=parse_model(model).detector,
-            command=command,
-            data_sha256=data_digest(corpus),
-            corpus=corpus,
-            calibration=calibration,
-            crossed=report.by_split(corpus, scores),
-            left_out=[] if is_single else _manifests_left_out(everything, recipe),
-            families=report.by_family(corpus, scores),
-            effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
-            rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
-            conditions=report.by_condition(everything, every_score),
-            reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
-            edges=report.at_edges(corpus, scores, calibration),
-            nuisance=_nuisance(corpus, groups),
-            nonspeech=(
-                int(quiet.sum()),
-                float(is_heard[quiet].mean()),
-                float((is_heard & (scores >= calibration.high))[quiet].mean()),
-            ),
-            lost_speech=float(1.0 - is_heard[~quiet].mean()),
-        )
+    return Card(
+        detector=parse_model(model).detector,
+        command=command,
+        data_sha256=data_digest(corpus),
+        corpus=corpus,
+        calibration=calibration,
+        crossed=report.by_split(corpus, scores),
+        left_out=[] if is_single else _manifests_left_out(everything, recipe),
+        families=report.by_family(corpus, scores),
+        languages=report.by_group(corpus, scores, "language"),
+        sexes=report.by_group(corpus, scores, "sex"),
+        effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
+        rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
+        conditions=report.by_condition(everything, every_score),
+        reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
+        edges=report.at_edges(corpus, scores, calibration),
+        nuisance=_nuisance(corpus, groups, own.sum(axis=1)[:, 0]),
+        nonspeech=(
+            int(quiet.sum()),
+            float(is_heard[quiet].mean()),
+            float((is_heard & (scores >= calibration.high))[quiet].mean()),
+        ),
+        lost_speech=float(1.0 - is_heard[~quiet].mean()),
     )
 
 
@@ -167,18 +176,27 @@ def _manifests_left_out(everything: Corpus, recipe: Recipe) -> list[Line]:
     return [report.line(str(name), corpus, scores, splits == name) for name in np.unique(splits)]
 
 
-def _nuisance(corpus: Corpus, groups: NDArray[np.int64]) -> list[tuple[str, float]]:
+def _nuisance(
+    corpus: Corpus, groups: NDArray[np.int64], logits: NDArray[np.float64]
+) -> list[tuple[str, float, float, float]]:
+    """Return (clips, AUC of the nuisance alone, AUC of what it predicts of the log-odds, share of their variance)."""
     from prelisten.lab.metrics import auc
-    from prelisten.lab.nuisance import nuisance_of, nuisance_scores
+    from prelisten.lab.nuisance import explained_by_nuisance, nuisance_of, nuisance_scores
 
     is_speech = corpus.column("label") != "nonspeech"
     is_spoof = corpus.column("label")[is_speech] == "spoof"
     numbers = np.stack(
         [nuisance_of(clip.path) for clip, kept in zip(corpus.clips, is_speech, strict=True) if kept]
     )
-    scores = nuisance_scores(numbers, is_spoof, groups[is_speech])
+    alone = nuisance_scores(numbers, is_spoof, groups[is_speech])
+    owed = explained_by_nuisance(numbers, logits[is_speech], groups[is_speech])
     splits = corpus.column("split")[is_speech]
     parts = {"all": np.ones(splits.size, dtype=bool)} | {
         str(name): splits == name for name in np.unique(splits)
     }
-    return [(name, auc(scores[part & ~is_spoof], scores[part & is_spoof])) for name, part in parts.items()]
+    table = []
+    for name, part in parts.items():
+        both = [auc(one[part & ~is_spoof], one[part & is_spoof]) for one in (alone, owed)]
+        left = np.mean((logits[is_speech] - owed)[part] ** 2) / np.var(logits[is_speech][part])
+        table.append((name, *both, float(1.0 - left)))
+    return table

@@ -12,7 +12,7 @@ import soundfile
 from tests.recordings import speech_like
 from tests.unit.wasm_detector.sounds import griffin_lim
 
-COLUMNS = ("id", "path", "label", "system", "family", "pair_id", "source_repo")
+COLUMNS = ("id", "path", "label", "system", "family", "pair_id", "source_repo", "language")
 
 
 def write_corpus(folder: Path, *, n: int, seconds: float = 1.6) -> Path:
@@ -26,7 +26,7 @@ def write_corpus(folder: Path, *, n: int, seconds: float = 1.6) -> Path:
             name = f"{label}-{seed}"
             soundfile.write(folder / f"{name}.wav", samples, 16_000, subtype="PCM_16")
             system = "griffin-lim" if label == "spoof" else ""
-            rows.append([name, f"{name}.wav", label, system, system, str(seed), f"source-{seed}"])
+            rows.append([name, f"{name}.wav", label, system, system, str(seed), f"source-{seed}", "en-GB"])
     with (folder / "manifest.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerows([COLUMNS, *rows])

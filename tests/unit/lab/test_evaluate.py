@@ -21,8 +21,11 @@ def run(*arguments) -> int:
     return evaluate.run(parser.parse_args([str(one) for one in arguments]))
 
 
-def a_row(label: str, score: float | None, *, system: str = "", band: str = "clear") -> Scored:
-    return Scored(Clip("x", Path("x"), label, "s", system, "", "x", ""), score, band)
+def a_row(
+    label: str, score: float | None, *, system: str = "", band: str = "clear", language: str = ""
+) -> Scored:
+    clip = Clip("x", Path("x"), label, "s", system, "", "x", "", language=language)
+    return Scored(clip, score, band)
 
 
 def test_every_row_of_the_manifest_is_written_in_its_order(manifest, tmp_path, capsys):
@@ -62,6 +65,24 @@ def test_figures_of_a_small_set():
     assert found["auc"] == pytest.approx((2 + 1.5) / 4)
     assert (found["inconclusive"], found["bona_fide_high"], found["nonspeech_high"]) == (0.25, 0.5, 0.5)
     assert [(row["system"], row["n"]) for row in found["systems"]] == [("b", 1), ("a", 1)]
+
+
+def test_languages_are_told_where_both_classes_speak_them():
+    """Each beside its own; how often its people are called synthetic; the largest first."""
+    rows = [
+        a_row("bona_fide", 0.9, band="high"),
+        a_row("bona_fide", 0.1, language="en"),
+        a_row("bona_fide", 0.8, language="en"),
+        a_row("spoof", 0.5, language="en"),
+        *(a_row(label, 0.3, language="de", band="high") for label in ("bona_fide", "spoof")),
+        a_row("spoof", 0.9, language="fr"),
+    ]
+    found = figures(rows)["languages"]
+    assert [(row["name"], row["bona_fide"], row["spoof"], row["auc"]) for row in found] == [
+        ("en", 2, 1, 0.5),
+        ("de", 1, 1, 0.5),
+    ]
+    assert [row["bona_fide_high"] for row in found] == [0.0, 1.0]
 
 
 def test_one_class_alone_gives_no_ranking_figures():

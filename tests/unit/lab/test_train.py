@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,12 +14,13 @@ import soundfile
 
 from prelisten.errors import ConfigError
 from prelisten.lab import calibrate, train
-from prelisten.lab.corpus import DEGRADED, copies, describe_corpus, load_clip, read_manifest
+from prelisten.lab.corpus import DEGRADED, Clip, Corpus, copies, describe_corpus, load_clip, read_manifest
 from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.fit import COPY_WEIGHT, RECIPES, fit, slices_of, source_weight, training_weight
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.metrics import auc
-from prelisten.lab.report import interval
+from prelisten.lab.nuisance import explained_by_nuisance
+from prelisten.lab.report import by_family, by_group, interval
 from prelisten.lab.resynthesis import METHODS
 from tests.recordings import speech_like
 from tests.unit.lab.conftest import write_corpus
@@ -36,7 +40,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     manifest = write_corpus(folder / "clean", n=12)
     model, card = folder / "model.safetensors", folder / "card.md"
-    assert run(train, manifest, "--out", model, "--card", card) == 0
+    assert run(train, manifest, "--out", model, "--card", card, "--pictures", folder) == 0
     return model, card, manifest
 
 
@@ -137,9 +141,85 @@ def test_the_card_tells_data_figures_signals_and_weaknesses(trained):
         "Brackets",
         "AUC of the family alone",
         "share of spoof",
+        "do not say the speakers' sex",
+        "| others | 12 | 12 |",
     ):
         assert word in text
     assert str(manifest.parent) not in text
+
+
+def test_the_reliability_diagram_has_a_dot_for_each_row_of_the_card(trained):
+    """Between the axes, higher where the share of spoof is higher."""
+    model, card, _ = trained
+    picture = ElementTree.parse(model.parent / "reliability-client.svg").getroot()
+    name = "{http://www.w3.org/2000/svg}"
+    frame = picture.find(f"{name}rect").attrib
+    left, bottom, side = int(frame["x"]), int(frame["y"]) + int(frame["height"]), int(frame["width"])
+    rows = re.findall(r"^\| \d\.\d to \d\.\d \| (\d+) \| (\S+) \| (\S+) \|$", card.read_text("utf-8"), re.M)
+    dots = picture.findall(f"{name}circle")
+    assert [dot.find(f"{name}title").text for dot in dots] == [n for n, _, _ in rows]
+    for dot, (_, mean, share) in zip(dots, rows, strict=True):
+        assert int(dot.attrib["cx"]) == pytest.approx(left + side * float(mean), abs=1)
+        assert int(dot.attrib["cy"]) == pytest.approx(bottom - side * float(share), abs=1)
+
+
+def labelled(**columns) -> Corpus:
+    """Return a corpus of clips with these columns, without numbers."""
+    names = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    usual = {"path": Path(), "split": "", "system": "", "family": "", "source": "", "pair": ""}
+    clips = tuple(Clip(**(usual | {"id": str(k)} | row)) for k, row in enumerate(names))
+    return Corpus(clips, np.zeros((len(clips), 1)), np.zeros((len(clips), 1)))
+
+
+def test_families_are_told_with_intervals_over_sources():
+    """What is always above has no doubt; what one source shows and another does not has much."""
+    labels = ["bona_fide"] * 40 + ["spoof"] * 40
+    families = [""] * 40 + ["easy"] * 20 + ["torn"] * 20
+    corpus = labelled(label=labels, family=families, source=[f"s{k % 8}" for k in range(80)])
+    scores = np.concatenate([np.full(40, 0.5), np.full(20, 0.9), np.arange(20) % 8 >= 4])
+    torn, easy = by_family(corpus, scores)
+    assert (easy.name, easy.n_clips, easy.auc, easy.low, easy.high) == (
+        "easy",
+        20,
+        1.0,
+        (1.0, 1.0),
+        (1.0, 1.0),
+    )
+    assert torn.low[0] < torn.auc < torn.high[0]
+    assert torn.high[0] - torn.low[0] > 0.2
+
+
+def test_a_language_has_a_line_when_it_has_enough_clips():
+    """Countries are left out, several languages are `mixed`, small ones go together, unknown ones nowhere."""
+    languages = ["en"] * 60 + ["de"] * 10 + ["fr"] * 10 + [""] * 10
+    labels = ["bona_fide", "spoof"] * 45
+    corpus = labelled(label=labels, language=languages, source=[f"s{k % 7}" for k in range(90)])
+    lines = by_group(corpus, np.array(labels) == "spoof", "language")
+    assert [(line.name, line.n_bona_fide, line.n_spoof, line.auc) for line in lines] == [
+        ("en", 30, 30, 1.0),
+        ("others", 10, 10, 1.0),
+    ]
+    assert by_group(corpus, np.zeros(90), "sex") == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "code"),
+    [("en-US", "en"), ("German", "de"), ("zh+en", "mixed"), ("en/fr", "mixed"), ("yo", "yo"), ("", "")],
+)
+def test_manifests_name_languages_in_many_ways(stated, code, tmp_path):
+    """One code for each."""
+    (tmp_path / "manifest.csv").write_text(f"id,path,label,language,sex\na,a.wav,spoof,{stated},F\n")
+    (clip,) = read_manifest(tmp_path / "manifest.csv")
+    assert (clip.language, clip.sex) == (code, "f")
+
+
+def test_what_the_nuisance_explains_is_found():
+    """All of a score that is the loudness, none of one that is not."""
+    rng = np.random.default_rng(5)
+    numbers, folds = rng.normal(size=(400, 3)), np.arange(400) % 5
+    owed = explained_by_nuisance(numbers, 2.0 * numbers[:, 0] + 1.0, folds)
+    np.testing.assert_allclose(owed, 2.0 * numbers[:, 0] + 1.0, atol=1e-9)
+    assert np.abs(explained_by_nuisance(numbers, rng.normal(size=400), folds)).max() < 0.6
 
 
 def test_too_little_data_is_refused(manifest, tmp_path):
