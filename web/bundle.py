@@ -212,6 +212,7 @@ def _script_part(bundle: Bundle, folder: Path, lockfile: Mapping[str, Any]) -> d
     _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": lockfile})
     _script(bundle, "client.js", folder / "client.js", {"DETECTOR": detector})
     _script(bundle, "panel.js", folder / "panel.js", {})
+    _script(bundle, "waveform.js", folder / "waveform.js", {})
     return detector
 
 

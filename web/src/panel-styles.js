@@ -7,7 +7,7 @@ export const panelStyles = `
   --_unsure: var(--prelisten-inconclusive, light-dark(#55605d, #a9b5b0));
 }
 p, dl, dd, figure, ul { margin: 0; padding: 0; }
-.panel { --_tone: var(--_accent); padding: 16px; border-top: 1px solid var(--_line); }
+.panel { --_tone: var(--_accent); container-type: inline-size; padding: 16px; border-top: 1px solid var(--_line); }
 .problem, .inconclusive, .neutral { --_tone: var(--_unsure); }
 .clear { --_tone: var(--_clear); }
 .elevated { --_tone: var(--_elevated); }
@@ -25,7 +25,7 @@ p, dl, dd, figure, ul { margin: 0; padding: 0; }
 .soft { color: var(--_muted); font-size: 0.9375rem; }
 .number { font-variant-numeric: tabular-nums; }
 button {
-  min-height: 36px; padding: 6px 14px; border: 1px solid var(--_line); border-radius: 999px;
+  min-height: 36px; padding: 6px 14px; border: 1px solid var(--_edge); border-radius: 999px;
   background: none; color: inherit; font: inherit; font-size: 0.9375rem; font-weight: 600; cursor: pointer;
 }
 button:hover { border-color: var(--_accent); color: var(--_accent); }
@@ -37,24 +37,34 @@ progress {
 progress::-webkit-progress-bar { background: var(--_well); }
 progress::-webkit-progress-value { border-radius: 3px; background: var(--_accent); transition: inline-size 0.25s linear; }
 progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
-.timeline { margin-top: 18px; }
-.timeline svg { display: block; width: 100%; height: 44px; border-bottom: 1px solid var(--_line); }
-.timeline .marked { fill: var(--_tone); }
-.timeline .plain { fill: color-mix(in srgb, var(--_tone) 35%, var(--_line)); }
-.timeline .none { fill: var(--_line); }
-figcaption { display: flex; justify-content: space-between; gap: 12px; margin-top: 6px; text-align: center; font-size: 0.8125rem; }
 .caption { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
 .reasons { display: grid; gap: 12px; margin-top: 8px; list-style: none; }
 .reasons li { padding-inline-start: 12px; border-inline-start: 3px solid color-mix(in srgb, var(--_tone) 55%, transparent); }
+.reasons .limit { border-color: var(--_line); }
 .name { font-size: 0.9375rem; font-weight: 600; }
+.actions { display: flex; flex-wrap: wrap; gap: 8px; }
+.done .actions { display: contents; }
+.file { display: none; overflow-wrap: anywhere; font-weight: 600; }
+.file.title { display: block; margin-bottom: 8px; }
+.fold > summary { display: inline-flex; align-items: center; min-height: 32px; margin-top: 8px; cursor: pointer; color: var(--_accent); font-size: 0.9375rem; font-weight: 600; }
+.fold > summary::after { content: ""; width: 6px; height: 6px; margin-inline-start: 8px; border: solid; border-width: 0 2px 2px 0; rotate: 45deg; translate: 0 -2px; }
+.fold[open] > summary::after { rotate: 225deg; translate: 0 2px; }
+.fold > summary:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; border-radius: 4px; }
+.reasons .places { margin-top: 6px; }
 .facts { display: grid; gap: 8px; margin-top: 18px; padding-top: 14px; border-top: 1px solid var(--_line); font-size: 0.875rem; }
 dt { font-weight: 600; }
 dd { color: var(--_muted); }
+@container (max-width: 20rem) {
+  .badge { width: 32px; height: 32px; }
+  .icon { width: 22px; height: 22px; }
+  div.words { display: contents; }
+  .title { flex: 1 1 6rem; min-width: 0; }
+  .words > :not(.title) { flex-basis: 100%; }
+  .panel > .file { display: block; margin-bottom: 10px; }
+}
 @media (prefers-reduced-motion: reduce) { progress::-webkit-progress-value { transition: none; } }
 @media (forced-colors: active) {
   .badge { border: 1px solid; forced-color-adjust: auto; }
-  .timeline rect, .timeline .marked { fill: CanvasText; forced-color-adjust: none; }
-  .timeline .plain { fill: GrayText; }
   progress { height: 10px; border: 1px solid CanvasText; }
   progress::-webkit-progress-value { background: CanvasText; forced-color-adjust: none; }
   progress::-moz-progress-bar { background: CanvasText; forced-color-adjust: none; }

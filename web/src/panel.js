@@ -16,7 +16,7 @@ export { fill };
  *   waveform: boolean,
  *   title: string,
  *   file: File,
- *   peaks: any,
+ *   peaks: import("./protocol.js").Peaks | null,
  *   catalogue: Record<string, string>,
  *   language: string,
  *   state: import("./element.js").State,
@@ -34,9 +34,7 @@ export { fill };
 const MAX_REASONS = 5;
 const MAX_PLACES = 3;
 const RETRIES = new Set(["error", "timeout", "cancelled", "stale", "offline"]);
-// Segments like this are drawn in the band's colour, in a recording whose band says that there are signs.
-const MARKED_FROM = 0.6;
-const SIGNS = new Set(["elevated", "high"]);
+const SHOWN = new Set(["reading", "analysing", "done", "sealing"]); // When the picture is wanted soon.
 
 // 24 x 24 outlines. Each band has a shape of its own: colour is never the only difference.
 const ICONS = {
@@ -55,6 +53,31 @@ export function adoptStyles(root) {
   root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
 
+/** @typedef {typeof import("./waveform.js")} Waveform */
+/** @type {Waveform | null} */
+let waveform = null;
+let isLoading = false;
+
+/**
+ * The part that draws and plays, fetched when it is wanted soon. Without it everything stands as text.
+ * @param {View} view
+ * @returns {Waveform | null}
+ */
+function drawing({ host, state, waveform: isWanted }) {
+  if (!isWanted) return null;
+  if (!waveform && !isLoading && SHOWN.has(state)) {
+    isLoading = true;
+    /** @type {Promise<Waveform>} */ (import(new URL("waveform.js", import.meta.url).href))
+      .then((loaded) => {
+        waveform = loaded;
+        host.requestUpdate();
+      })
+      .catch(() => {}) // The next rendering tries again.
+      .finally(() => (isLoading = false));
+  }
+  return waveform;
+}
+
 /** @param {View} view */
 export function summary({ catalogue, result, show }) {
   if (!result || show === "nothing") return catalogue["ui.done"];
@@ -66,7 +89,8 @@ export function summary({ catalogue, result, show }) {
  * @param {Lit} lit
  */
 export function render(view, lit) {
-  if (view.state === "idle") return lit.nothing;
+  if (view.state === "idle" || view.appearance === "none") return lit.nothing;
+  drawing(view);
   if (view.state === "done" || view.state === "sealing") return done(view, lit);
   if (view.error) return problem(view, lit);
   return busy(view, lit);
@@ -81,23 +105,37 @@ function icon(name, { svg }) {
 }
 
 /**
+ * Which of several recordings this is about; of one, its name in full where the browser's own control has no room.
  * @param {View} view
  * @param {Lit} lit
  */
-function busy({ catalogue, language, state, progress, held, cancel }, lit) {
+function name({ title, file }, { html, nothing }) {
+  if (title) return html`<p class="file title"><bdi>${title}</bdi></p>`;
+  return file ? html`<p class="file soft" aria-hidden="true"><bdi>${file.name}</bdi></p>` : nothing;
+}
+
+/**
+ * @param {View} view
+ * @param {Lit} lit
+ */
+function busy(view, lit) {
   const { html, nothing } = lit;
+  const { catalogue, language, state, progress, held, cancel } = view;
   const here = progress?.phase === state ? progress : null;
   return html`
     <div part="details" class="panel busy">
+      ${name(view, lit)}
       <div class="head">
-        <span class="badge">${icon("busy", lit)}</span>
+        <span part="badge" class="badge">${icon("busy", lit)}</span>
         <div class="words">
           <p part="summary" class="title">${catalogue[`ui.${state}`]}</p>
           <p class="soft number">${here ? detail(catalogue, here, language) : nothing}</p>
           ${held ? html`<p>${catalogue["ui.sending"]}</p>` : nothing}
         </div>
-        <slot name="actions"></slot>
-        <button part="cancel-button" type="button" @click=${cancel}>${catalogue[held ? "ui.send.now" : "ui.cancel"]}</button>
+        <div part="actions" class="actions">
+          <slot name="actions"></slot>
+          <button part="cancel-button" type="button" @click=${cancel}>${catalogue[held ? "ui.send.now" : "ui.cancel"]}</button>
+        </div>
       </div>
       <progress part="meter" max="1" .value=${here?.fraction ?? 0} aria-label=${catalogue[`ui.${state}`]}></progress>
     </div>
@@ -121,18 +159,22 @@ function detail(catalogue, { phase, seconds, total, fraction }, language) {
  * @param {View} view
  * @param {Lit} lit
  */
-function problem({ catalogue, state, error, retry, isTest }, lit) {
+function problem(view, lit) {
   const { html, nothing } = lit;
+  const { catalogue, state, error, retry, isTest } = view;
   const label = catalogue[state === "stale" ? "ui.choose" : "ui.retry"];
   return html`
     <div part="error" class="panel problem">
+      ${name(view, lit)}
       <div class="head">
-        <span class="badge">${icon("problem", lit)}</span>
+        <span part="badge" class="badge">${icon("problem", lit)}</span>
         <p part="summary" class="words">${error}</p>
-        <slot name="actions"></slot>
-        ${RETRIES.has(state)
-          ? html`<button part="retry-button" type="button" @click=${retry}>${label}</button>`
-          : nothing}
+        <div part="actions" class="actions">
+          <slot name="actions"></slot>
+          ${RETRIES.has(state)
+            ? html`<button part="retry-button" type="button" @click=${retry}>${label}</button>`
+            : nothing}
+        </div>
       </div>
       ${fixed(catalogue, isTest, lit)}
     </div>
@@ -155,28 +197,57 @@ function fixed(catalogue, isTest, { html, nothing }) {
  */
 function done(view, lit) {
   const { html, nothing } = lit;
-  const { catalogue, result, show } = view;
+  const { catalogue, result, show, appearance } = view;
   if (!result) return nothing;
   const told = show !== "nothing";
   const band = told ? result.band : "neutral";
   return html`
     <div part="details" class="panel done ${band}">
+      ${name(view, lit)}
       <div class="head">
         <span part="badge" class="badge">${icon(told ? result.band : "clear", lit)}</span>
         <div class="words">
           <p class="title">${told ? catalogue[`band.${result.band}`] : catalogue["ui.done"]} ${score(view, lit)}</p>
           ${told ? html`<p part="summary" class="soft">${catalogue[`band.${result.band}.summary`]}</p>` : nothing}
         </div>
+        <div part="actions" class="actions"><slot name="actions"></slot></div>
       </div>
       <slot name="result"></slot>
-      ${told ? [timeline(view, result, lit), reasons(view, result, lit)] : nothing}
-      <dl class="facts">
-        <div part="coverage"><dd>${coverage(view, result)}</dd></div>
-        <div><dt>${catalogue["ui.next.title"]}</dt><dd>${catalogue["ui.next"]}</dd></div>
-      </dl>
-      ${fixed(catalogue, view.isTest, lit)}
+      ${appearance === "status" ? nothing : rest(view, result, lit)} ${fixed(catalogue, view.isTest, lit)}
     </div>
   `;
+}
+
+/**
+ * What stands below the band: folded away where the page wants it compact.
+ * @param {View} view
+ * @param {Result} result
+ * @param {Lit} lit
+ */
+function rest(view, result, lit) {
+  const { html, nothing } = lit;
+  const { catalogue, show, appearance, title } = view;
+  const drawn = drawing(view);
+  const content = html`
+    ${drawn ? drawn.picture(view, result, lit) : nothing} ${show === "nothing" ? nothing : reasons(view, result, lit)}
+    <dl class="facts">
+      <div part="coverage"><dd>${coverage(view, result)}</dd></div>
+      ${next(view, result, lit)}
+    </dl>
+  `;
+  if (appearance !== "compact" && !title) return content;
+  return html`<details class="fold"><summary>${catalogue["ui.details"]}</summary>${content}</details>`;
+}
+
+/**
+ * @param {View} view
+ * @param {Result} result
+ * @param {Lit} lit
+ */
+function next({ catalogue, show }, { band }, { html }) {
+  const isAsked = show !== "nothing" && band !== "clear"; // Whoever reads this may wonder whether it can be sent.
+  const sentences = [catalogue["ui.next"], isAsked ? catalogue["ui.next.anyway"] : ""];
+  return html`<div><dt>${catalogue["ui.next.title"]}</dt><dd>${sentences.join(" ").trim()}</dd></div>`;
 }
 
 /**
@@ -190,65 +261,73 @@ function score({ catalogue, language, result, show }, { html, nothing }) {
 }
 
 /**
- * The segments from left to right; the taller, the more signs. The same places stand as text in the reasons.
  * @param {View} view
  * @param {Result} result
  * @param {Lit} lit
  */
-function timeline({ catalogue, language }, { band, segments, coverage: { total_s, analysed_s } }, { html, svg, nothing }) {
-  if (segments.length < 2) return nothing;
-  const total = Math.max(total_s ?? analysed_s, segments[segments.length - 1].end_s);
-  const bars = segments.map(({ start_s, end_s, spoof_score }) => {
-    const height = 10 + 90 * (spoof_score ?? 0);
-    const kind = spoof_score === null ? "none" : SIGNS.has(band) && spoof_score >= MARKED_FROM ? "marked" : "plain";
-    return svg`<rect part="segment" class=${kind} x=${(1000 * start_s) / total} y=${100 - height}
-      width=${Math.max(2, (1000 * (end_s - start_s)) / total - 4)} height=${height} />`;
-  });
-  return html`
-    <figure part="timeline" class="timeline">
-      <svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">
-        ${bars}
-      </svg>
-      <figcaption class="soft number">
-        <span>${clock(0, language)}</span><span>${catalogue["ui.timeline.label"]}</span><span>${clock(total, language)}</span>
-      </figcaption>
-    </figure>
-  `;
-}
-
-/**
- * @param {View} view
- * @param {Result} result
- * @param {Lit} lit
- */
-function reasons({ catalogue, language }, result, { html, nothing }) {
-  const known = result.reasons.filter(({ code }) => catalogue[`reason.${code}`]).slice(0, MAX_REASONS);
+function reasons(view, result, lit) {
+  const { html, nothing } = lit;
+  const { catalogue, language } = view;
+  const title = catalogue["ui.reasons.title"];
+  const known = result.reasons.filter(({ code }) => catalogue[`reason.${code}`]).map((each) => reason(view, each, result, lit));
+  const others = known.slice(MAX_REASONS);
   if (!known.length) return nothing;
+  const more = () => html`
+    <details class="fold">
+      <summary>${fill(catalogue["ui.reasons.more"], { count: others.length }, language)}</summary>
+      <ul class="reasons" aria-label=${title}>${others}</ul>
+    </details>
+  `;
   return html`
-    <p id="heard" class="caption">${catalogue["ui.reasons.title"]}</p>
-    <ul part="reasons" class="reasons" aria-labelledby="heard">
-      ${known.map(
-        (reason) => html`
-          <li part="reason">
-            <p class="name">${catalogue[`reason.${reason.code}.title`] ?? nothing}</p>
-            <p class="soft">${fill(catalogue[`reason.${reason.code}`], reason.params, language)}</p>
-            <p class="soft number">${places(catalogue, reason, language)}</p>
-          </li>
-        `,
-      )}
-    </ul>
+    <p class="caption">${title}</p>
+    <ul part="reasons" class="reasons" aria-label=${title}>${known.slice(0, MAX_REASONS)}</ul>
+    ${others.length ? more() : nothing}
   `;
 }
 
 /**
- * @param {Record<string, string>} catalogue
+ * @param {View} view
  * @param {Reason} reason
- * @param {string} language
+ * @param {Result} result
+ * @param {Lit} lit
  */
-function places(catalogue, { weight, ranges }, language) {
-  if (!ranges.length || !weight) return ""; // A mere limit is not about a place.
-  const list = ranges.slice(0, MAX_PLACES).map(([start, end]) => isolated(`${clock(start, language)}–${clock(end, language)}`));
-  return fill(catalogue["ui.place.most"], { places: list.join(", ") }, language);
+function reason(view, { code, params, weight, ranges }, result, lit) {
+  const { html, nothing } = lit;
+  const { catalogue, language } = view;
+  const title = catalogue[`reason.${code}.title`];
+  return html`
+    <li part="reason" class=${weight ? "sign" : "limit"}>
+      <p class="name">${title ?? nothing}</p>
+      <p class="soft">${fill(catalogue[`reason.${code}`], params, language)}</p>
+      ${isAboutPlaces(ranges, result) ? places(view, ranges.slice(0, MAX_PLACES), title ?? code, Boolean(weight), lit) : nothing}
+    </li>
+  `;
+}
+
+/**
+ * @param {[number, number][]} ranges
+ * @param {Result} result
+ * @returns {boolean} whether they are some places, and not all that was listened to
+ */
+function isAboutPlaces(ranges, { coverage: { analysed_s } }) {
+  const seconds = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+  return seconds > 0 && seconds < analysed_s - 1;
+}
+
+/**
+ * @param {View} view
+ * @param {[number, number][]} ranges
+ * @param {string} label
+ * @param {boolean} isSign and no mere limit
+ * @param {Lit} lit
+ */
+function places(view, ranges, label, isSign, lit) {
+  const { catalogue, language } = view;
+  const drawn = drawing(view);
+  if (drawn && view.file) return drawn.places(view, ranges, label, lit);
+  if (!isSign) return lit.nothing;
+  const list = ranges.map(([start, end]) => isolated(`${clock(start, language)}–${clock(end, language)}`));
+  return lit.html`<p class="soft number">${fill(catalogue["ui.place.most"], { places: list.join(", ") }, language)}</p>`;
 }
 
 /**

@@ -9,6 +9,7 @@ export const styles = css`
     --_muted: var(--prelisten-muted, color-mix(in srgb, currentColor 72%, transparent));
     --_well: var(--prelisten-well, color-mix(in srgb, currentColor 5%, transparent));
     --_line: var(--prelisten-line, color-mix(in srgb, currentColor 20%, transparent));
+    --_edge: var(--prelisten-edge, color-mix(in srgb, currentColor 62%, transparent));
     --_accent: var(--prelisten-accent, light-dark(#0b6157, #6fd0bf));
     --_radius: var(--prelisten-radius, 14px);
     display: block;
@@ -48,7 +49,7 @@ export const styles = css`
     width: 100%;
     min-width: 0;
     padding: 10px;
-    border: 1px dashed var(--_line);
+    border: 1px dashed var(--_edge);
     border-radius: calc(var(--_radius) - 4px);
     background: var(--_well);
     color: inherit;
@@ -68,6 +69,18 @@ export const styles = css`
     color: var(--_muted);
     font-size: 0.875rem;
   }
+  :host([appearance="none"]) .base {
+    overflow: visible;
+    border: 0;
+    border-radius: 0;
+    background: none;
+  }
+  :host([appearance="none"]) .control {
+    padding: 0;
+  }
+  :host(:is([appearance="none"], [appearance="status"])) .note {
+    display: none;
+  }
   .status {
     position: absolute;
     overflow: hidden;
@@ -85,7 +98,7 @@ export const buttonStyles = `
 :where(prelisten-check input[type="file"])::file-selector-button {
   margin-inline-end: 12px;
   padding: 7px 14px;
-  border: 1px solid color-mix(in srgb, currentColor 30%, transparent);
+  border: 1px solid color-mix(in srgb, currentColor 62%, transparent);
   border-radius: 999px;
   background: light-dark(#fff, #ffffff14);
   color: inherit;
