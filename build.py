@@ -3,7 +3,7 @@
 
 python3 build.py serve    set everything up and run the server on http://127.0.0.1:8000
 python3 build.py test     set everything up and run every check and test (--full: at the sizes that figures are for)
-python3 build.py bundle   make web/dist, what a browser downloads
+python3 build.py bundle   make web/dist, what a browser downloads (--full: with nothing left out)
 python3 build.py bench    measure bytes and seconds of the bundle in a real browser
 """
 
@@ -98,14 +98,15 @@ def install(extras: set[str]) -> None:
     STAMP.write_text(" ".join([wanted, *sorted(extras)]))
 
 
-def bundle() -> None:
+def bundle(*, full: bool = False) -> None:
     """Make web/dist: Pyodide, numpy and the detector for the browser, and the widget. Fast when nothing changed."""
+    install({"bundle"})
     sys.path.insert(0, str(ROOT / "web"))
     import bundle as browser_bundle
 
     with step("Assembling the browser bundle"):
         try:
-            browser_bundle.build(ROOT, python=PYTHON, say=lambda line: say(f"   {line}"))
+            browser_bundle.build(ROOT, python=PYTHON, say=lambda line: say(f"   {line}"), full=full)
         except browser_bundle.BundleError as error:
             raise StepError(str(error)) from error
 
@@ -179,7 +180,6 @@ def install_debian_chromium() -> str | None:
 
 def serve(arguments: argparse.Namespace) -> None:
     """Set everything up and become the server."""
-    install(set())
     bundle()
     say("-> Starting the server")
     os.chdir(ROOT)
@@ -188,7 +188,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def test(arguments: argparse.Namespace) -> None:
     """Set everything up, then run every check and every test; all run, also after one has failed."""
-    install({"test", "train", *(["bench"] if arguments.full else [])})
+    install({"bundle", "test", "train", *(["bench"] if arguments.full else [])})
     bundle()
     env = os.environ | {
         "TEST_CHROMIUM": find_browser(),
@@ -220,7 +220,7 @@ def test(arguments: argparse.Namespace) -> None:
 
 def bench(arguments: argparse.Namespace) -> None:
     """Measure the bundle in a real browser beside what people would use instead; ratios first."""
-    install({"test", "train", "bench"})
+    install({"bench", "bundle", "test", "train"})
     bundle()
     env = os.environ | {"TEST_CHROMIUM": find_browser()}
     run([PYTHON, "-m", "tests.bench.bench_browser", *arguments.rest], env=env)
@@ -242,12 +242,13 @@ def main() -> int:
         sub.set_defaults(task=task)
         if name == "test":
             sub.add_argument("--full", action="store_true", help="heavy properties at their full size")
+        if name == "bundle":
+            sub.add_argument("--full", action="store_true", help="Pyodide and numpy as they are shipped")
     arguments, arguments_rest = parser.parse_known_args()
     arguments.rest = [part for part in arguments_rest if part != "--"]
     try:
         if arguments.task is None:
-            install(set())
-            bundle()
+            bundle(full=arguments.full)
         else:
             arguments.task(arguments)
     except StepError as error:

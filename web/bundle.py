@@ -2,12 +2,14 @@
 """Make `web/dist`, everything that a browser downloads, and say each step. Standard library only.
 
     python3 web/bundle.py            make what is not up to date
+    python3 web/bundle.py --full     the same with Pyodide and numpy as they are shipped
     python3 web/bundle.py --check    check the scripts' types (tsc)
 
 1. the Pyodide core and the official numpy wheel, each with the sha256 that Pyodide's lockfile names;
-2. the pure wheel of `wasm_detector`; numpy trimmed to what it imports;
-3. our scripts, bundled by esbuild;
-4. all of it in a folder named by its hash, with `.br` and `.gz` siblings and a manifest of sums.
+2. the pure wheel of `wasm_detector`;
+3. the modules that a screening imports, found by screening, as bytecode; the others in archives fetched on demand;
+4. our scripts, bundled by esbuild;
+5. all of it in a folder named by its hash, with `.br` and `.gz` siblings and a manifest of sums.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, installer, locales, output, runtime
+from bundling import archives, installer, locales, output, runtime, trim
 from bundling.errors import BundleError
+from bundling.inside import Inside
 from bundling.toolchain import Node, Say, find_node, pip, run
 
 # Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
 SOURCE_DATE_EPOCH = "315532800"
+STDLIB = "python_stdlib.zip"
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
 
@@ -40,6 +44,7 @@ class Bundle:
     root: Path
     python: Path
     say: Say
+    full: bool = False
     _node: list[Node] = field(default_factory=list)
 
     @property
@@ -63,12 +68,16 @@ class Bundle:
         folders = [self.web / "src", self.web / "bundling", self.root / "wasm_detector"]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         files += [self.web / name for name in ("bundle.py", "runtime.lock.json", "package-lock.json")]
-        return output.inputs_hash([f for f in files if not IGNORED & set(f.parts)], self.root)
+        hashed = output.inputs_hash([f for f in files if not IGNORED & set(f.parts)], self.root)
+        return f"{hashed} full" if self.full else hashed
 
 
-def build(root: Path, *, python: Path | None = None, say: Say = print) -> Path:
-    """Make `root/web/dist` when something changed and return it. Raises BundleError with what to do."""
-    bundle = _bundle(root, python, say)
+def build(root: Path, *, python: Path | None = None, say: Say = print, full: bool = False) -> Path:
+    """Make `root/web/dist` when something changed and return it. Raises BundleError with what to do.
+
+    `full` leaves nothing out and compiles nothing: Pyodide and numpy as they are shipped.
+    """
+    bundle = _bundle(root, python, say, full=full)
     dist = bundle.web / "dist"
     inputs = bundle.inputs()
     if output.is_current(dist, inputs):
@@ -82,22 +91,22 @@ def build(root: Path, *, python: Path | None = None, say: Say = print) -> Path:
     return dist
 
 
-def _bundle(root: Path, python: Path | None, say: Say) -> Bundle:
+def _bundle(root: Path, python: Path | None, say: Say, *, full: bool = False) -> Bundle:
     """Find the Python of the checkout's own environment when none is given."""
     own = root / ".venv" / "bin" / "python"
-    return Bundle(root.resolve(), python or (own if own.is_file() else Path(sys.executable)), say)
+    return Bundle(root.resolve(), python or (own if own.is_file() else Path(sys.executable)), say, full)
 
 
 def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     """Write everything into `made`, the widget last: it names the hash of all the rest."""
     folder = made / "b" / "new"
     folder.mkdir(parents=True)
-    packages = _python_part(bundle, folder)
     _install_scripts(bundle)
+    python = _python_part(bundle, folder)
     sentences = locales.put_locales(bundle.web / "src/locales", folder / "locales")
-    detector = _script_part(bundle, folder, packages)
+    _script_part(bundle, folder, python)
     named = folder.rename(folder.parent / output.tree_hash(folder))
-    define = {"BUNDLE": f"b/{named.name}/", "DETECTOR": detector, **sentences}
+    define = {"BUNDLE": f"b/{named.name}/", "DETECTOR": python.detector, **sentences}
     _script(bundle, "define.js", made / "widget.js", define)
     for served in ("locales", "pages"):
         shutil.copytree(bundle.web / "src" / served, made / served)
@@ -107,7 +116,8 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     manifest = {
         "version": json.loads((bundle.web / "package.json").read_text(encoding="utf-8"))["version"],
         "inputs": inputs,
-        "detector": detector,
+        "detector": python.detector,
+        "full": bundle.full,
         "installer": put,
         "worker": f"b/{named.name}/worker.js",
         "files": output.describe(made),
@@ -115,23 +125,73 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     _write_json(made / output.MANIFEST, manifest)
 
 
-def _python_part(bundle: Bundle, folder: Path) -> dict[str, Any]:
-    """Put Pyodide, the trimmed numpy and the detector's wheel into `folder`; return the browser's lockfile."""
+@dataclass(frozen=True, slots=True)
+class PythonPart:
+    """What the loader has to know of Python's files: the lockfile, and what the detector in it is."""
+
+    lockfile: dict[str, Any]
+    detector: dict[str, str]
+
+
+def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
+    """Put Pyodide, numpy and the detector into `folder`, trimmed to what a screening imports."""
     lock = runtime.RuntimeLock.read(bundle.web / "runtime.lock.json")
     core, wheels = _fetch(bundle, lock)
-    for name, path in core.items():
-        if name == "python_stdlib.zip":
-            archives.repack(path, folder / name, archives.keeps_stdlib)
-        elif name != runtime.LOCKFILE:
-            shutil.copyfile(path, folder / name)
     official = json.loads(core[runtime.LOCKFILE].read_text(encoding="utf-8"))
-    packages = {}
-    for name in lock.wheels:
-        entry = official["packages"][name]
-        archives.repack(wheels[entry["file_name"]], folder / entry["file_name"], archives.keeps_numpy)
-        packages[name] = entry | {"sha256": runtime.sha256_of(folder / entry["file_name"])}
-    packages["wasm-detector"] = _detector(bundle, folder)
-    return {"info": official["info"], "packages": packages}
+    inside = Inside(core, bundle.cache / "inside", bundle.node(), bundle.say)
+    numpy = str(official["packages"]["numpy"]["file_name"])
+    with tempfile.TemporaryDirectory() as folder_of_sources:
+        sources = Path(folder_of_sources)
+        archives.repack(core[STDLIB], sources / STDLIB, archives.keeps_stdlib, added=trim.SHIPPED_STDLIB)
+        archives.repack(wheels[numpy], sources / numpy, archives.keeps_numpy, added=trim.SHIPPED_NUMPY)
+        wheel = _detector(bundle, sources)
+        found = inside.screening([sources / numpy, sources / wheel])
+        if bundle.full:
+            for path in (core[STDLIB], wheels[numpy], sources / wheel):
+                shutil.copyfile(path, folder / path.name)
+        else:
+            bytecode = inside.compiled([sources / name for name in (STDLIB, numpy, wheel)])
+            rests = {STDLIB: "stdlib-rest.zip", numpy: "numpy-rest.zip"}
+            trim.put_trimmed(bytecode, folder, loaded=found["modules"], rests=rests)
+    glue = [path for name, path in core.items() if name.endswith(".mjs") and not bundle.full]
+    _minify(bundle, glue, folder)
+    for name, path in core.items():
+        if path not in glue and name not in (STDLIB, runtime.LOCKFILE):
+            shutil.copyfile(path, folder / name)
+    lockfile = _lockfile(
+        bundle, lock.version, core[runtime.LOCKFILE], numpy=folder / numpy, wheel=folder / wheel
+    )
+    sha256 = runtime.sha256_of(folder / wheel)
+    return PythonPart(lockfile, {"id": found["detector"]["id"], "sha256": sha256})
+
+
+def _minify(bundle: Bundle, modules: list[Path], folder: Path) -> None:
+    """Write these modules into `folder`, in fewer bytes."""
+    pairs = json.dumps([(str(path.resolve()), str((folder / path.name).resolve())) for path in modules])
+    node = bundle.node()
+    command = [str(node.node), str(bundle.web / "bundling/minify.mjs"), pairs]
+    run(command, doing="minifying Pyodide's scripts", say=bundle.say, cwd=bundle.web, env=node.environment())
+
+
+def _lockfile(bundle: Bundle, version: str, official: Path, *, numpy: Path, wheel: Path) -> dict[str, Any]:
+    """Return what Pyodide has to know of the two packages."""
+    changes = {
+        "numpy": {"sha256": runtime.sha256_of(numpy)},
+        "wasm-detector": {
+            "version": wheel.name.split("-")[1],
+            "file_name": wheel.name,
+            "sha256": runtime.sha256_of(wheel),
+            "install_dir": "site",
+            "imports": ["wasm_detector"],
+            "depends": ["numpy"],
+        },
+    }
+    with tempfile.TemporaryDirectory() as work:
+        target = Path(work) / runtime.LOCKFILE
+        script = bundle.web / "bundling/lockfile.py"
+        command = [str(bundle.python), str(script), str(official), version, str(target), json.dumps(changes)]
+        run(command, doing="writing the browser's lockfile (pyodide-lock)", say=bundle.say)
+        return dict(json.loads(target.read_text(encoding="utf-8")))
 
 
 def _fetch(bundle: Bundle, lock: runtime.RuntimeLock) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -147,8 +207,8 @@ def _fetch(bundle: Bundle, lock: runtime.RuntimeLock) -> tuple[dict[str, Path], 
     return core, runtime.fetch(pins, cache, [cdn, *carriers], say)
 
 
-def _detector(bundle: Bundle, folder: Path) -> dict[str, Any]:
-    """Build the pure wheel of `wasm_detector` into `folder`; return its entry for the lockfile."""
+def _detector(bundle: Bundle, folder: Path) -> str:
+    """Build the pure wheel of `wasm_detector` into `folder` and return its name."""
     bundle.say("  Building the detector's wheel")
     environment = {**os.environ, "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH}
     with tempfile.TemporaryDirectory() as work:
@@ -161,17 +221,7 @@ def _detector(bundle: Bundle, folder: Path) -> dict[str, Any]:
         )
         wheel = next(Path(work).glob("*.whl"))
         archives.repack(wheel, folder / wheel.name, archives.keeps_wheel)
-    return {
-        "name": "wasm-detector",
-        "version": wheel.name.split("-")[1],
-        "file_name": wheel.name,
-        "sha256": runtime.sha256_of(folder / wheel.name),
-        "install_dir": "site",
-        "package_type": "package",
-        "imports": ["wasm_detector"],
-        "depends": ["numpy"],
-        "unvendored_tests": False,
-    }
+    return wheel.name
 
 
 def check(root: Path, *, python: Path | None = None, say: Say = print) -> None:
@@ -202,30 +252,15 @@ def _install_scripts(bundle: Bundle) -> None:
     stamp.write_text(lock, encoding="utf-8")
 
 
-def _script_part(bundle: Bundle, folder: Path, lockfile: Mapping[str, Any]) -> dict[str, str]:
-    """Bundle the scripts that load on intent; return what a claim says about the detector."""
-    checked = [path for path in folder.iterdir() if path.suffix in {".whl", ".zip", ".wasm"}]
-    files = {path.name: {"sha256": runtime.sha256_of(path), "bytes": path.stat().st_size} for path in checked}
-    entry = lockfile["packages"]["wasm-detector"]
-    detector = {"id": _detector_id(bundle, folder / entry["file_name"]), "sha256": entry["sha256"]}
+def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
+    """Bundle the scripts that load on intent; the worker gets the sum of every file that it loads at its start."""
+    first = [path for path in folder.iterdir() if path.is_file() and path.name not in trim.RESTS]
+    files = {path.name: {"sha256": runtime.sha256_of(path), "bytes": path.stat().st_size} for path in first}
     bundle.say("  Bundling the scripts")
-    _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": lockfile})
-    _script(bundle, "client.js", folder / "client.js", {"DETECTOR": detector})
+    _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": python.lockfile})
+    _script(bundle, "client.js", folder / "client.js", {"DETECTOR": python.detector})
     _script(bundle, "panel.js", folder / "panel.js", {})
     _script(bundle, "waveform.js", folder / "waveform.js", {})
-    return detector
-
-
-def _detector_id(bundle: Bundle, wheel: Path) -> str:
-    """Ask the very wheel that the browser loads for its id, by a Python that has numpy."""
-    question = "from wasm_detector.model import detector_id; print(detector_id())"
-    return run(
-        [str(bundle.python), "-c", question],
-        doing="asking the detector its id",
-        say=bundle.say,
-        cwd=wheel.parent,
-        env={**os.environ, "PYTHONPATH": str(wheel)},
-    ).strip()
 
 
 def _script(bundle: Bundle, entry: str, target: Path, define: Mapping[str, Any]) -> None:
@@ -255,9 +290,12 @@ def _summarise(dist: Path, say: Say) -> None:
 
 def main(arguments: list[str]) -> int:
     """Build, or check, the checkout that this file lies in."""
-    action = check if arguments == ["--check"] else build
+    root = Path(__file__).resolve().parent.parent
     try:
-        action(Path(__file__).resolve().parent.parent)
+        if arguments == ["--check"]:
+            check(root)
+        else:
+            build(root, full="--full" in arguments)
     except BundleError as error:
         print(f"bundle: {error}", file=sys.stderr)
         return 1

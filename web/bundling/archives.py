@@ -8,43 +8,37 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # The earliest date that a zip can hold: a build date would change the sha256.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 FILE_MODE = 0o644 << 16
 
+# What no browser can use, or only a test of numpy itself. The rest is split by what the detector imports.
 NUMPY_DROPPED_FOLDERS = (
-    "numpy/random/",
     "numpy/f2py/",
-    "numpy/testing/",
-    "numpy/ctypeslib/",
     "numpy/distutils/",
     "numpy/doc/",
     "numpy/_core/include/",
     "numpy/_core/lib/",
     "numpy/_pyinstaller/",
 )
-NUMPY_DROPPED_FILES = ("numpy/conftest.py", "numpy/matlib.py", "numpy/_configtool.py")
-# Shared objects that the detector loads; any other one of numpy's (test modules, generators) is left out.
-NUMPY_SHARED_OBJECTS = ("_core/_multiarray_umath", "fft/_pocketfft_umath", "linalg/_umath_linalg")
+NUMPY_DROPPED_FILES = ("numpy/conftest.py", "numpy/_configtool.py")
 # numpy imports these two for the docstrings they attach; an empty module does as well.
 NUMPY_EMPTIED = ("numpy/_core/_add_newdocs.py", "numpy/_core/_add_newdocs_scalars.py")
-DROPPED_SUFFIXES = (".pyi", ".pxd", ".h", ".a", ".ini", ".pc", ".npymath", ".md", ".txt.in")
+DROPPED_SUFFIXES = (".pyi", ".pxd", ".h", ".a", ".ini", ".pc", ".npymath", ".txt.in")
 
 
 def keeps_numpy(name: str) -> bool:
-    """Tell whether the browser needs this member of numpy's wheel."""
+    """Tell whether a browser may ever need this member of numpy's wheel."""
     if name.startswith(NUMPY_DROPPED_FOLDERS) or name in NUMPY_DROPPED_FILES or "/tests/" in name:
         return False
-    if name.endswith(".so"):
-        return any(f"numpy/{wanted}." in name for wanted in NUMPY_SHARED_OBJECTS)
-    return not name.endswith(DROPPED_SUFFIXES) and not name.endswith("/RECORD")
+    return not name.endswith(DROPPED_SUFFIXES) and not name.endswith(("/", "/RECORD", "/py.typed"))
 
 
 def keeps_stdlib(name: str) -> bool:
-    """Tell whether the browser gets this member of the standard library: all of it, for now."""
+    """Tell whether a browser may ever need this member of the standard library."""
     return not name.endswith("/")
 
 
@@ -53,11 +47,29 @@ def keeps_wheel(name: str) -> bool:
     return not name.endswith(("/", "/RECORD"))
 
 
-def repack(source: Path, target: Path, keeps: Callable[[str], bool]) -> None:
-    """Write those members of `source` that `keeps` accepts, stored, sorted and with one date."""
+def stored(name: str) -> zipfile.ZipInfo:
+    """Return the entry of a member that is stored and has the one date."""
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.external_attr = FILE_MODE
+    return entry
+
+
+def repack(
+    source: Path, target: Path, keeps: Callable[[str], bool], *, added: Mapping[str, Path] | None = None
+) -> None:
+    """Write those members of `source` that `keeps` accepts, and the files of `added`; sorted and with one date."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
-        for name in sorted(filter(keeps, old.namelist())):
-            # Some build backends write "package/./module.py", which no zip importer finds.
-            entry = zipfile.ZipInfo(posixpath.normpath(name), EPOCH)
-            entry.external_attr = FILE_MODE
-            new.writestr(entry, b"" if name in NUMPY_EMPTIED else old.read(name))
+        # Some build backends write "package/./module.py", which no zip importer finds.
+        members = {posixpath.normpath(name): _content(old, name) for name in filter(keeps, old.namelist())}
+        members |= {name: path.read_bytes() for name, path in (added or {}).items()}
+        for name in sorted(members):
+            new.writestr(stored(name), members[name])
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    if name in NUMPY_EMPTIED:
+        return b""
+    content = archive.read(name)
+    if name.endswith(".dist-info/METADATA"):
+        return content.partition(b"\n\n")[0] + b"\n"  # The rest is the package's own page.
+    return content

@@ -1,11 +1,12 @@
 // Writes brotli siblings: node compress.mjs '[["path", "path.br"], ...]'
 import { readFile, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
 import { brotliCompress, constants } from "node:zlib";
 
 const compress = promisify(brotliCompress);
 
-for (const [source, target] of JSON.parse(process.argv[2] ?? "[]")) {
+async function pack([source, target]) {
   const bytes = await readFile(source);
   const packed = await compress(bytes, {
     params: {
@@ -17,3 +18,10 @@ for (const [source, target] of JSON.parse(process.argv[2] ?? "[]")) {
   await writeFile(target, packed);
   console.log(`${source} ${bytes.length} ${packed.length}`);
 }
+
+// The largest first, as many at a time as there are processors: each takes one of Node's own threads.
+const waiting = JSON.parse(process.argv[2] ?? "[]");
+async function work() {
+  for (let pair = waiting.shift(); pair; pair = waiting.shift()) await pack(pair);
+}
+await Promise.all(Array.from({ length: availableParallelism() }, work));

@@ -81,7 +81,10 @@ def _brotli(work: list[tuple[Path, Path]], *, node: Node, say: Say) -> None:
         return
     say(f"  Compressing {len(work)} files with brotli at its best (about half a minute the first time)")
     with tempfile.TemporaryDirectory(dir=work[0][1].parent) as folder:
-        pairs = [(str(source), f"{folder}/{target.name}") for source, target in work]
+        pairs = [
+            (str(source), f"{folder}/{target.name}")
+            for source, target in sorted(work, key=lambda pair: -pair[0].stat().st_size)
+        ]
         run([str(node.node), str(HERE / "compress.mjs"), json.dumps(pairs)], doing="compressing", say=say)
         for _, target in work:
             (Path(folder) / target.name).replace(target)
