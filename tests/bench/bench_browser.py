@@ -19,8 +19,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,7 +39,7 @@ from tests.bench.bundle.figures import Bar, Figures, Measure, bars_table, files_
 from tests.bench.bundle.rivals import BUILDS, ONNX, OURS, SHIPPED, Build, make_builds
 from tests.bench.bundle.static import LINKS, Files, Link, serving
 from tests.bench.bundle.visits import Profile, VisitError, profile, visit, visit_form
-from tests.browser.conftest import CHROMIUM, start_server
+from tests.browser.conftest import CHROMIUM, Server, start_server
 from tests.recordings import FORMATS, speech_like, wav_bytes
 
 COLD_READY = Measure("first visit: ready", "ms")
@@ -369,15 +371,25 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def stop_for_certain(seconds: float) -> None:
-    """End this process, and with it its browser, when even the limits of the single visits did not."""
+def stop_for_certain(seconds: float, server: Server, folder: Path) -> None:
+    """End this process, its server and, with its driver, its browser, when even the single visits' limits did not."""
 
     def stop(*_: object) -> None:
         say("! The run hangs: it is ended.")
+        server.process.terminate()
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def end(server: Server) -> None:
+    """End the server; on a machine so busy that it does not end in time, for certain."""
+    try:
+        server.stop()
+    except subprocess.TimeoutExpired:
+        server.process.kill()
 
 
 def main() -> int:
@@ -396,15 +408,15 @@ def main() -> int:
         load = os.getloadavg()[0]
         if load > 0.5:
             say(f"   This machine is busy (load {load:.1f}): ratios hold better than seconds.")
-        stop_for_certain(60 * options.minutes + GRACE_S)
         began = time.monotonic()
         with serving(folder / "www") as files:
             run = Run(playwright.chromium, files, builds, recordings, began + 60 * options.minutes)
             server = start_server(folder / "data", max_seconds=MAX_SECONDS, workers="0")
+            stop_for_certain(60 * options.minutes + GRACE_S, server, folder)
             try:
                 lines = take_turns(run, server.url, options)
             finally:
-                server.stop()
+                end(server)
         about = {
             "bundle": manifest()["worker"].split("/")[1],
             "cores": os.cpu_count(),
@@ -413,6 +425,7 @@ def main() -> int:
             "seconds": round(time.monotonic() - began),
         }
         found = report(run, lines, about)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
