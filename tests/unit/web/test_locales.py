@@ -30,7 +30,7 @@ LETTERS = {
     "fa": "ARABIC",
     "he": "HEBREW",
     "hi": "DEVANAGARI",
-    "ja": "CJK|HIRAGANA|KATAKANA",
+    "ja": "CJK|HIRAGANA|KATAKANA|IDEOGRAPHIC",
     "ko": "HANGUL",
     "ru": "CYRILLIC",
     "sr": "CYRILLIC",
