@@ -13,7 +13,17 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from wasm_detector.frames import HOP_LENGTH, N_FFT, Array, Frames, energy, frame, relative_power, transform
+from wasm_detector.frames import (
+    HOP_LENGTH,
+    N_FFT,
+    Array,
+    Frames,
+    blocks,
+    energy,
+    frame,
+    relative_power,
+    transform,
+)
 
 N_BANDS, N_LFCC, N_PHASE_BANDS = 64, 40, 20
 FRAME_RATE = 100.0
@@ -134,7 +144,10 @@ def autocorrelation(frames: Frames) -> Array:
 
     Computed from the power spectrum (Wiener-Khinchin); N_FFT is not padded, so it is circular.
     """
-    raw = np.fft.irfft(energy(frames.spectrum))[:, : N_FFT // 2 + 1]
+    power = energy(frames.spectrum)
+    raw = np.empty((len(power), N_FFT // 2 + 1), dtype=np.float32)
+    for some in blocks(power):
+        raw[some] = np.fft.irfft(power[some].astype(np.float64))[:, : N_FFT // 2 + 1]
     return np.asarray(raw / (raw[:, :1] + 1e-9), dtype=np.float32)
 
 
@@ -253,21 +266,32 @@ def fine_modulation(short: Array) -> Array:
 
 
 def measure(frames: Frames) -> Features:
-    """Compute every measure of one segment, each once."""
+    """Compute every measure of one segment, each once.
+
+    What needs much room for a moment goes first, and is let go before the next: a browser never gives memory back.
+    """
+    texture, flutter = long_texture(frames.samples), fine_modulation(frames.short)
+    alignment, sharpness, flux = pulse_measures(frames)
+    periodicity, lag, residual, resonances = _voice(frames)
+    magnitude = np.sqrt(frames.power)
+    drift_concentration, drift_size = _drift(frames, magnitude)
+    offset, delay = phase_deviation(frames)
+    total = pool(magnitude, N_PHASE_BANDS, 12)
+    sizes = [pool(np.abs(one), N_PHASE_BANDS, 12) / 12 for one in (offset, delay)]
+    phase = {
+        "frequency_deviation": pool(magnitude * np.abs(offset), N_PHASE_BANDS, 12) / total,
+        "band_frequency": pool(magnitude * offset, N_PHASE_BANDS, 12) / total,
+        "frequency_spread": spread_within(offset, frames.power),
+        "delay_concentration": _delay_concentration(delay, magnitude),
+        "band_delay": pool(magnitude * delay, N_PHASE_BANDS, 12) / total,
+        "delay_spread": spread_within(delay, frames.power),
+        "phase_sizes": np.concatenate([*sizes, drift_size], 1),
+    }
+    del offset, delay, magnitude
     n_frames = frames.power.shape[0]
     cells = frames.power[:, 1:257].reshape(n_frames, N_CELLS, CELL_WIDTH)
     log_cells = np.log(cells)
-    magnitude = np.sqrt(frames.power)
     log_band = np.log(pool(frames.power, N_BANDS, 4))
-    offset, delay = phase_deviation(frames)
-    total = pool(magnitude, N_PHASE_BANDS, 12)
-    cosine, sine, drift_weight = phase_drift(frames, magnitude)
-    turn = np.float32(2.0 * np.pi) * delay
-    drift = np.pad(cosine, ((1, 1), (0, 0)))  # The first and the last frame have no second difference.
-    correlation = autocorrelation(frames)
-    polynomial = linear_prediction(correlation)
-    periodicity, lag = pitch(correlation)
-    alignment, sharpness, flux = pulse_measures(frames)
     return Features(
         samples=frames.samples,
         short=frames.short,
@@ -276,25 +300,37 @@ def measure(frames: Frames) -> Features:
         cell_level=np.log(cells.mean(axis=2)),
         log_band=log_band,
         lfcc=log_band @ dct_basis(N_BANDS, N_LFCC),
-        frequency_deviation=pool(magnitude * np.abs(offset), N_PHASE_BANDS, 12) / total,
-        band_frequency=pool(magnitude * offset, N_PHASE_BANDS, 12) / total,
-        frequency_spread=spread_within(offset, frames.power),
-        delay_concentration=concentration(np.cos(turn), np.sin(turn), magnitude),
-        band_delay=pool(magnitude * delay, N_PHASE_BANDS, 12) / total,
-        delay_spread=spread_within(delay, frames.power),
-        drift_concentration=concentration(cosine, sine, drift_weight),
-        phase_sizes=np.concatenate(
-            [pool(one, N_PHASE_BANDS, 12) / 12 for one in (abs(offset), abs(delay), drift)], 1
-        ),
+        drift_concentration=drift_concentration,
         phase_level=np.log(pool(frames.power, N_PHASE_BANDS, 12)),
         novelty=spectral_novelty(log_cells),
-        texture=long_texture(frames.samples),
-        flutter=fine_modulation(frames.short),
+        texture=texture,
+        flutter=flutter,
         periodicity=periodicity,
         lag=lag,
-        residual=residual_shape(frames, polynomial),
-        resonances=prediction_cepstra(polynomial),
+        residual=residual,
+        resonances=resonances,
         pulse_alignment=alignment,
         pulse_sharpness=sharpness,
         flux=flux,
+        **phase,
     )
+
+
+def _voice(frames: Frames) -> tuple[Array, Array, Array, Array]:
+    """Return periodicity, lag, the residual's shape and the cepstra of the resonances."""
+    correlation = autocorrelation(frames)
+    polynomial = linear_prediction(correlation)
+    return *pitch(correlation), residual_shape(frames, polynomial), prediction_cepstra(polynomial)
+
+
+def _drift(frames: Frames, magnitude: Array) -> tuple[Array, Array]:
+    """Return the concentration of the phase's drift in each band, and its mean size, for every frame."""
+    cosine, sine, weight = phase_drift(frames, magnitude)
+    # The first and the last frame have no second difference.
+    size = pool(np.pad(cosine, ((1, 1), (0, 0))), N_PHASE_BANDS, 12) / 12
+    return concentration(cosine, sine, weight), np.asarray(size, dtype=np.float32)
+
+
+def _delay_concentration(delay: Array, magnitude: Array) -> Array:
+    turn = np.float32(2.0 * np.pi) * delay
+    return concentration(np.cos(turn), np.sin(turn), magnitude)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from tests.recordings import speech_like
-from wasm_detector.frames import HOP_LENGTH, N_FFT, analyse, frame, normalise
+from wasm_detector.features import measure
+from wasm_detector.frames import HOP_LENGTH, N_FFT, analyse, frame, normalise, transform
 
 
 def test_frames_overlap_by_the_hop():
@@ -43,3 +46,27 @@ def test_the_gate_opens_for_sound_and_closes_for_the_pause():
     activity = analyse(sound).activity
     assert activity[:95].min() > 0.99
     assert activity[105:].max() < 0.1
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (3, 7, 8), (20_000, 8), (1, 8)])
+def test_some_frames_at_a_time_are_all_frames(shape):
+    """As transformed at once, whatever the number of frames."""
+    stacked = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    window = np.hanning(8).astype(np.float32)
+    spectra = transform(stacked, window)
+    assert spectra.dtype == np.complex64
+    np.testing.assert_allclose(spectra, np.fft.rfft(stacked * window), atol=1e-5)
+
+
+def test_a_segment_needs_little_room():
+    """Memory that a browser has once taken for a page it never gives back."""
+    voice = speech_like(4.0)
+    measure(analyse(voice))  # Tables that stay are not counted.
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        measure(analyse(voice))
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 34 * voice.nbytes
