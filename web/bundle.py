@@ -3,6 +3,7 @@
 
     python3 web/bundle.py            make what is not up to date
     python3 web/bundle.py --full     the same with Pyodide and numpy as they are shipped
+    python3 web/bundle.py --sizes    what it weighs, file by file
     python3 web/bundle.py --check    check the scripts' types (tsc)
 
 1. the Pyodide core and the official numpy wheel, each with the sha256 that Pyodide's lockfile names;
@@ -113,6 +114,7 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     lock, cache = bundle.web / "runtime.lock.json", bundle.cache / "installer"
     put = installer.put_installer(lock, made, cache=cache, python=bundle.python, say=bundle.say)
     output.precompress(made, node=bundle.node(), cache=bundle.cache / "brotli", say=bundle.say)
+    files = output.describe(made)
     manifest = {
         "version": json.loads((bundle.web / "package.json").read_text(encoding="utf-8"))["version"],
         "inputs": inputs,
@@ -120,7 +122,8 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
         "full": bundle.full,
         "installer": put,
         "worker": f"b/{named.name}/worker.js",
-        "files": output.describe(made),
+        "files": files,
+        "first_load": _first_load(f"b/{named.name}/", files),
     }
     _write_json(made / output.MANIFEST, manifest)
 
@@ -281,11 +284,17 @@ def _write_json(path: Path, value: object) -> None:
     )
 
 
+def _first_load(named: str, files: Mapping[str, Any]) -> list[str]:
+    """Return the files that an English page loads up to the first band: all beside the worker but what is on demand."""
+    beside = [name for name in files if name.startswith(named) and "/" not in name.removeprefix(named)]
+    wanted = [name for name in beside if name.removeprefix(named) not in trim.RESTS]
+    return ["widget.js", f"{named}locales/en.json", *wanted]
+
+
 def _summarise(dist: Path, say: Say) -> None:
-    files = json.loads((dist / output.MANIFEST).read_text(encoding="utf-8"))["files"].values()
-    raw = sum(entry["bytes"] for entry in files) / 1e6
-    brotli = sum(entry["br"] or entry["bytes"] for entry in files) / 1e6
-    say(f"  The browser bundle is ready: {raw:.1f} MB, {brotli:.1f} MB as brotli")
+    manifest = json.loads((dist / output.MANIFEST).read_text(encoding="utf-8"))
+    for line in output.table(manifest):
+        say(f"  {line}")
 
 
 def main(arguments: list[str]) -> int:
@@ -294,6 +303,8 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments == ["--check"]:
             check(root)
+        elif arguments == ["--sizes"]:
+            _summarise(root / "web/dist", print)
         else:
             build(root, full="--full" in arguments)
     except BundleError as error:

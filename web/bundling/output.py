@@ -104,6 +104,35 @@ def describe(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
+def table(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table: bytes as they are, by brotli and by gzip, of each file of the first load."""
+    first, files = manifest["first_load"], manifest["files"]
+    sizes = {name: _sizes(files[name]) for name in files}
+    by_size = sorted(first, key=lambda name: -sizes[name][1])
+    later = [sizes[name] for name in files if name not in first]
+    return [
+        f"{'bytes':>12}{'brotli':>11}{'gzip':>11}",
+        *(_line(sizes[name], name.rpartition("/")[2]) for name in by_size),
+        _line(_sum(sizes[name] for name in first), "= up to the first band"),
+        _line(_sum(later), f"= {len(later)} other files: on demand, other languages, other pages"),
+    ]
+
+
+def _sizes(entry: Mapping[str, Any]) -> tuple[int, int, int]:
+    raw = entry["bytes"]
+    return raw, entry["br"] or raw, entry["gz"] or raw
+
+
+def _sum(sizes: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
+    raw, brotli, gz = (sum(column) for column in zip((0, 0, 0), *sizes, strict=True))
+    return raw, brotli, gz
+
+
+def _line(sizes: tuple[int, int, int], name: str) -> str:
+    raw, brotli, gz = sizes
+    return f"{raw:>12,}{brotli:>11,}{gz:>11,}  {name}"
+
+
 def _size(name: str) -> int | None:
     path = Path(name)
     return path.stat().st_size if path.is_file() else None

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bundling.output import MANIFEST, describe, is_current, replace_folder, tree_hash
+from bundling.output import MANIFEST, describe, is_current, replace_folder, table, tree_hash
 
 
 @pytest.fixture
@@ -67,3 +67,19 @@ def test_replacing_leaves_nothing_of_the_old_one(dist: Path, tmp_path: Path) -> 
     replace_folder(made, dist)
     assert [path.name for path in dist.iterdir()] == ["new.js"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dist"]
+
+
+def test_the_table_adds_up_what_is_loaded_first() -> None:
+    """The largest comes first; a file without a compressed sibling is sent as it is."""
+    files = {
+        "widget.js": {"bytes": 10, "br": None, "gz": None},
+        "b/1/big.wasm": {"bytes": 3000, "br": 1000, "gz": 2000},
+        "b/1/rest.zip": {"bytes": 500, "br": 100, "gz": 200},
+    }
+    lines = table({"files": files, "first_load": ["widget.js", "b/1/big.wasm"]})
+    assert [line.split() for line in lines[1:4]] == [
+        ["3,000", "1,000", "2,000", "big.wasm"],
+        ["10", "10", "10", "widget.js"],
+        ["3,010", "1,010", "2,010", "=", "up", "to", "the", "first", "band"],
+    ]
+    assert lines[-1].split()[:3] == ["500", "100", "200"]
