@@ -6,7 +6,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class WidgetHook(BuildHookInterface):
-    """Copy `web/dist` (made by `build.py bundle`) to `prelisten/_web` inside the wheel."""
+    """Copy `web/dist` (made by `build.py bundle`) and `web/docs` to `prelisten/_web` and `_docs` in the wheel."""
 
     PLUGIN_NAME = "custom"
 
@@ -21,3 +21,4 @@ class WidgetHook(BuildHookInterface):
                 "Run `python3 build.py bundle` first, then `pip wheel .` again."
             )
         build_data["force_include"][str(dist)] = "prelisten/_web"
+        build_data["force_include"][str(Path(self.root) / "web" / "docs")] = "prelisten/_docs"

@@ -15,6 +15,7 @@ from prelisten.routes import request_log
 from prelisten.routes.answers import clock_text
 from prelisten.routes.api import PREFIX, http_error
 from prelisten.routes.demo import make_demo
+from prelisten.routes.docs import make_docs
 from prelisten.routes.language import add_to_templates, asked_language, spoken_page
 from prelisten.routes.request_log import refused
 from prelisten.routes.review import make_review
@@ -68,6 +69,7 @@ def create_app(config: Config | None = None) -> Flask:
     request_log.install(app, prelisten.services)
     if config.demo:
         app.register_blueprint(make_demo(prelisten))
+        app.register_blueprint(make_docs())
     app.register_blueprint(make_review())
     app.after_request(_page_headers)
     app.register_error_handler(HTTPException, _error_page)

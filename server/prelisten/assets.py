@@ -36,6 +36,12 @@ def bundled_detector() -> tuple[str, str]:
     return detector["id"], detector["sha256"]
 
 
+def docs_folder() -> Path:
+    """Return the folder of the documentation's pages."""
+    packed = _PACKAGE / "_docs"
+    return packed if packed.is_dir() else _CHECKOUT / "web" / "docs"
+
+
 def locale_folder() -> Path:
     """Return the folder of the catalogues; in a checkout without a bundle, their source."""
     built = _PACKAGE / "_web" / "locales"

@@ -95,6 +95,8 @@ def test_wheel_carries_what_the_server_reads(wheel):
         "prelisten/storage/migrations/",
         "prelisten/_web/manifest.json",
         "prelisten/_web/locales/en.json",
+        "prelisten/_web/locales/ur.json",
+        "prelisten/_docs/widget.md",
         "wasm_detector/model.safetensors",
         "wasm_detector/reasons.json",
     ):
