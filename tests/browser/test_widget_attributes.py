@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.form_page import FormPage
 from tests.browser.own_app import OwnApp, form_markup, own_app
-from tests.browser.test_widget_submit import OTHER, VOICE, chosen, opened, seals
+from tests.browser.test_widget_submit import OTHER, POST_BY_FETCH, VOICE, chosen, opened, seals
 
 DOCS = (Path(__file__).resolve().parents[2] / "web" / "docs" / "widget.md").read_text()
 CHECK = "document.querySelector('prelisten-check')"
@@ -298,3 +298,46 @@ def test_every_attribute_stands_in_the_docs(page: Page, app: OwnApp) -> None:
     assert {name for name in names if name != "state"} == set(
         re.findall(r"^\| `([a-z-]+)`", table, re.MULTILINE)
     )
+
+
+def test_each_thing_is_announced_once_and_then_taken_away(page: Page, app: OwnApp) -> None:
+    """Start, outcome and sending, each said once; later the region is empty, so that nobody reads it twice."""
+    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
+    page.clock.install()
+    form = ready(opened(page, app, fast(""), script=script))
+    form.page.evaluate(
+        f"""(() => {{
+          const status = {CHECK}.renderRoot.querySelector("[role=status]");
+          new MutationObserver(() => console.log("SAID " + status.textContent))
+            .observe(status, {{ characterData: true, childList: true, subtree: true }});
+        }})()"""
+    )
+    form.choose(VOICE)
+    form.wait_for("done")
+    form.page.locator("#send").click()
+    app.wait_taken()
+    assert [line.split(".")[0] for line in form.told("SAID")] == [
+        "SAID Checking your recording",
+        "SAID No signs found",
+        "SAID Preparing to send",
+    ]
+    form.page.clock.run_for(11_000)
+    assert form.told("SAID")[-1] == "SAID "
+    form.page.clock.run_for(60_000)
+    assert len(form.told("SAID")) == 4
+
+
+def test_going_back_in_the_browser_keeps_a_form_that_can_be_sent(page: Page, app: OwnApp) -> None:
+    """Sent, then back (from memory, or loaded anew): it goes again, with a token."""
+    form = chosen(opened(page, app, fast("")))
+    form.page.locator("#send").click()
+    first = app.wait_taken().fields["voice-hint"]
+    form.page.go_back()
+    ready(form)
+    if not form.page.evaluate("document.querySelector('#voice').files.length"):
+        form.choose(VOICE)
+    form.wait_for("done")
+    form.page.wait_for_timeout(1200)
+    form.page.locator("#send").click()
+    second = app.wait_taken(2)
+    assert (second.tokens, second.fields["voice-hint"] != first) == ({"voice": "ok"}, True)

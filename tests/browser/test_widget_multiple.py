@@ -16,7 +16,7 @@ from tests.browser.test_widget_submit import OTHER, VOICE, opened
 from tests.recordings import speech_like, wav_bytes
 
 CHECK = "document.querySelector('prelisten-check')"
-LONG = wav_bytes(speech_like(20.0, seed=41))
+LONG = wav_bytes(speech_like(6.0, seed=41))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_file_that_cannot_be_heard_leaves_its_place_empty(page: Page, app: OwnAp
         f"{CHECK}.entries.map((e) => [e.file.name, e.state, e.result?.coverage.total_s ?? null])"
     )
     assert entries == [
-        ["voice-0.wav", "done", 20],
+        ["voice-0.wav", "done", 6],
         ["voice-1.wav", "unsupported", None],
         ["voice-2.wav", "done", 3],
     ]

@@ -75,7 +75,7 @@ def test_recording_becomes_the_inputs_file_and_is_heard(mouth: Page, app: OwnApp
     assert 0.01 < level <= 1
     form.page.keyboard.press("Enter")
     form.wait_for("done")
-    assert 3.0 <= form.result()["coverage"]["total_s"] <= 8.0
+    assert form.result()["coverage"]["total_s"] >= 3.0
     assert form.told("RELEASED")
     form.page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "ok"}

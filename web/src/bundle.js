@@ -7,6 +7,7 @@
  * @typedef {{
  *   client: import("./client.js").Client,
  *   Session: typeof import("./session.js").Session,
+ *   CheckList: typeof import("./check-list.js").CheckList,
  *   Recorder: typeof import("./recorder.js").Recorder,
  *   listen: typeof import("./screen.js").listen,
  *   screen: typeof import("./screen.js").screen,
@@ -18,7 +19,6 @@
 
 /** Where the script lies: the API and the bundle are beside it. */
 export const HERE = new URL(".", import.meta.url);
-export const DETECTOR = __DETECTOR__;
 /** The few sentences that are shown before anything loads, in English. @type {Catalogue} */
 export const EARLY = __EARLY__;
 

@@ -36,6 +36,11 @@ export class CheckList {
     return ORDER.find((state) => this.all.some((check) => check.state === state)) ?? "idle";
   }
 
+  /** Of what went wrong with the first. */
+  get code() {
+    return this.all[0]?.code ?? "";
+  }
+
   get isBusy() {
     return this.all.some((check) => check.isBusy);
   }

@@ -4,6 +4,7 @@ import { decode, monoSlice } from "./decode.js";
 import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
 
 export { ScreeningError } from "./protocol.js";
+export { CheckList } from "./check-list.js";
 export { Recorder } from "./recorder.js";
 export { listen, screen } from "./screen.js";
 export { Session } from "./session.js";

@@ -1,22 +1,21 @@
 // @ts-check
 // <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
-import { LitElement, html, nothing, svg } from "lit";
-import { DETECTOR, EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
-import { CheckList } from "./check-list.js";
-import { BUSY } from "./file-check.js";
+import { html, nothing, svg } from "lit";
+import { Attributes, WAIT_MS } from "./attributes.js";
+import { EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
 import { joinHold } from "./hold.js";
 import { adoptButtonStyles, findInput, nameInput, putFiles } from "./input.js";
 import { languageOf, unwatchLanguage, watchLanguage } from "./language.js";
 import { styles } from "./styles.js";
+import { Waiting } from "./waiting.js";
 
 /** @typedef {import("./bundle.js").Parts} Parts */
+/** @typedef {import("./check-list.js").CheckList} CheckList */
 /** @typedef {import("./file-check.js").FileCheck} FileCheck */
 /** @typedef {import("./file-check.js").State} State */
 
-const WAIT_MS = 15_000; // The longest that a submit is ever held.
-const MAX_SECONDS = 120;
 const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
-const HOLDS = new Set([...BUSY, "done", "sealing"]);
+const HOLDS = new Set(["loading", "reading", "analysing", "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
 const TAG = "prelisten-check";
 /** @type {import("./panel.js").Lit} */
@@ -24,30 +23,9 @@ const LIT = { html, svg, nothing };
 // What was announced stays for readers who come to it late, and is no second text to those who read on.
 const ANNOUNCED_MS = 10_000;
 
-export class PrelistenCheck extends LitElement {
+export class PrelistenCheck extends Attributes {
   static formAssociated = true;
   static styles = styles;
-  static properties = {
-    action: { type: String },
-    appearance: { type: String, reflect: true },
-    auto: { type: String },
-    declare: { type: Boolean },
-    disabled: { type: Boolean, reflect: true },
-    endpoint: { type: String },
-    maxSeconds: { type: Number, attribute: "max-seconds" },
-    name: { type: String },
-    preload: { type: String },
-    record: { type: Boolean },
-    seal: { type: String },
-    session: { type: String },
-    show: { type: String },
-    state: { type: String, reflect: true },
-    test: { type: String },
-    theme: { type: String, reflect: true },
-    wait: { type: Number },
-    waveform: { type: String },
-    workerSrc: { type: String, attribute: "worker-src" },
-  };
 
   /**
    * Define the element, once: a second copy of the script, or a bundler's copy beside ours, changes nothing.
@@ -68,7 +46,7 @@ export class PrelistenCheck extends LitElement {
    */
   static async screen(file, options = {}) {
     const parts = await loadParts(languageOf(document.documentElement));
-    return parts.screen(parts.client, file, options, { endpoint: endpointOf(options.endpoint), detector: DETECTOR.sha256 });
+    return parts.screen(parts.client, file, options, endpointOf(options.endpoint));
   }
 
   #internals = this.attachInternals();
@@ -105,7 +83,8 @@ export class PrelistenCheck extends LitElement {
       this.#emit("sealed", { expiresAt: sealed.expires_at, file });
     },
   };
-  #checks = new CheckList(this.#host);
+  /** @type {CheckList | Waiting} */
+  #checks = new Waiting();
   /** The files that were last checked, or were to be: a script may put others into the input. @type {File[]} */
   #checked = [];
   #announced = 0;
@@ -122,32 +101,6 @@ export class PrelistenCheck extends LitElement {
 
   constructor() {
     super();
-    this.action = "voice-upload";
-    this.appearance = "standard";
-    this.auto = "select";
-    this.declare = false;
-    this.disabled = false;
-    /** @type {string | null} */
-    this.endpoint = null;
-    this.maxSeconds = MAX_SECONDS;
-    /** @type {string | null} */
-    this.name = null;
-    this.preload = "intent";
-    this.record = false;
-    this.seal = "submit";
-    /** @type {string | null} */
-    this.session = null;
-    this.show = "band";
-    /** @type {State} */
-    this.state = "idle";
-    /** @type {string | null} */
-    this.test = null;
-    this.theme = "auto";
-    this.wait = WAIT_MS;
-    /** @type {string | null} */
-    this.waveform = null;
-    /** @type {string | null} */
-    this.workerSrc = null;
     for (const intent of ["focusin", "pointerenter", "dragenter"]) {
       this.addEventListener(intent, () => this.preload !== "none" && this.#warm(), { passive: true });
     }
@@ -249,29 +202,43 @@ export class PrelistenCheck extends LitElement {
     return (this.input ?? this.#internals).reportValidity();
   }
 
-  /**
-   * Set several properties at once.
-   * @param {Record<string, unknown>} options
-   * @throws {TypeError} where there is no such option; nothing is set then
-   */
-  configure(options) {
-    const unknown = Object.keys(options).filter((name) => !OPTIONS.has(name));
-    if (unknown.length) throw new TypeError(`<${this.localName}> has no option ${unknown.join(", ")}`);
-    Object.assign(this, options);
-  }
-
   /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
   async check() {
     this.#forget();
     const files = (this.#checked = this.#files());
-    if (files.length && !this.#isOff() && this.#emit("start", {}, true)) this.#checks.start(files);
+    if (!files.length || this.#isOff() || !this.#emit("start", {}, true)) return this.#refresh();
+    const waiting = (this.#checks = new Waiting("loading"));
+    waiting.running = this.#begin(files, waiting);
     this.#refresh();
-    return this.#checks.running;
+    return waiting.running;
+  }
+
+  /**
+   * @param {File[]} files
+   * @param {Waiting} waiting until there is the code that checks them
+   */
+  async #begin(files, waiting) {
+    try {
+      const { CheckList } = await this.#load();
+      if (this.#checks !== waiting || !waiting.isBusy) return; // Another file, or cancelled.
+      const checks = (this.#checks = new CheckList(this.#host));
+      checks.start(files);
+      this.#refresh();
+      await checks.running;
+    } catch (error) {
+      if (this.#checks !== waiting || !waiting.isBusy) return;
+      const isOffline = !navigator.onLine;
+      waiting.state = isOffline ? "offline" : "error";
+      waiting.code = isOffline ? "offline" : "load_failed";
+      this.#refresh();
+      this.#failed({ ...waiting, file: files[0] }, String(error));
+    }
   }
 
   /** Stop analysing. The form can still be sent. */
   cancel() {
     this.#checks.cancel();
+    this.#refresh();
   }
 
   /** Forget the result, as after a form's reset. */
@@ -404,7 +371,7 @@ export class PrelistenCheck extends LitElement {
   }
 
   /**
-   * @param {FileCheck} check
+   * @param {{code: string, file: File, state: State}} check
    * @param {string} message
    */
   #failed({ code, file, state }, message) {
@@ -415,12 +382,12 @@ export class PrelistenCheck extends LitElement {
 
   /** Say the outcome, once all is heard. */
   #concludeAloud() {
-    const { all, isBusy } = this.#checks;
+    const { all, isBusy, code } = this.#checks;
     if (isBusy) return;
     if (all.length > 1) {
       const done = all.filter(({ outcome }) => outcome).length;
       this.#say(done === all.length ? "ui.files.done" : "ui.files.partly", { done, total: all.length });
-    } else if (all[0].code) this.#announce(this.#sentence(all[0].code));
+    } else if (code) this.#announce(this.#sentence(code));
     else if (this.#parts) this.#announce(this.#parts.panel.summary(this.#view(all[0])));
   }
 
@@ -434,6 +401,7 @@ export class PrelistenCheck extends LitElement {
   #forget() {
     clearTimeout(this.#renewal);
     this.#checks.drop();
+    this.#checks = new Waiting();
     this.#checked = [];
     this.#announced = 0;
     this.#announcement = "";
@@ -488,9 +456,9 @@ export class PrelistenCheck extends LitElement {
   async #sealInTime(signal) {
     await this.#recorder?.stop();
     if (this.#isSwapped()) this.check(); // Nobody has heard these.
+    const { staleCount } = this.#checks;
+    for (let running; running !== this.#checks.running; ) await (running = this.#checks.running); // A new file starts anew.
     const checks = this.#checks;
-    const { staleCount } = checks;
-    for (let running; running !== checks.running; ) await (running = checks.running); // A new file starts anew.
     if (checks.staleCount === staleCount && !this.#isSwapped()) {
       if (checks.isAny(HOLDS)) this.#say("ui.sealing");
       await checks.seal(signal, this.seal === "result");
@@ -597,8 +565,8 @@ export class PrelistenCheck extends LitElement {
       },
       retry: () => {
         if (state === "stale") return this.input?.click();
-        if (isOne) this.check();
-        else this.#checks.redo(check);
+        if ("redo" in this.#checks && !isOne) this.#checks.redo(check);
+        else this.check();
         this.#refresh();
         this.input?.focus();
       },
@@ -614,7 +582,7 @@ export class PrelistenCheck extends LitElement {
 
   render() {
     const { strings } = this;
-    const failed = !this.#parts && this.#checks.all[0]?.code;
+    const failed = !this.#checks.all.length && this.#checks.code;
     const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
       <div part="base" class="base" lang=${this.#language}>
@@ -653,9 +621,6 @@ export class PrelistenCheck extends LitElement {
     </div>`;
   }
 }
-
-const OPTIONS = new Set([...Object.keys(PrelistenCheck.properties), "strings"]);
-OPTIONS.delete("state");
 
 /**
  * @param {string | null | undefined} endpoint

@@ -1,6 +1,5 @@
 // @ts-check
 // One file's way through an element: listened to, then sealed. Knows nothing of forms or of what is shown.
-import { DETECTOR } from "./bundle.js";
 
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /** @typedef {import("./protocol.js").Progress} Progress */
@@ -129,7 +128,7 @@ export class FileCheck {
       if (mayKeep && this.#sealed && this.#sealed.restMs() > 0) return;
       if (!this.#sealed) this.token = ""; // What has gone with a form is spent, also when sealing fails now.
       const { session } = await this.host.load();
-      const sealed = await session.seal(file, outcome, DETECTOR.sha256, signal);
+      const sealed = await session.seal(file, outcome, signal);
       if (signal.aborted || this.outcome !== outcome) return;
       this.#sealed = sealed;
       this.token = sealed.token;

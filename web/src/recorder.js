@@ -23,6 +23,7 @@ const BITS_PER_S = 128_000;
 const AS_IT_IS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const LONGEST_S = 600;
 const LEVEL_EVERY_MS = 100;
+const SHOWN_DB = 60; // The meter begins so far below full scale, as loudness is heard.
 const QUIET_BELOW = 0.004; // Of full scale: a microphone that is switched off, or the wrong one.
 const QUIET_AFTER_S = 3;
 
@@ -208,7 +209,7 @@ export class Recorder {
       <p class="recording">
         <span class="live">${strings["ui.recording"]}</span>
         <span class="number soft">${clock(this.#seconds, language)}</span>
-        <meter part="level" class="level" min="0" max="1" .value=${this.#level} aria-label=${strings["ui.record.level"]}></meter>
+        <meter part="level" class="level" min="0" max="1" .value=${shown(this.#level)} aria-label=${strings["ui.record.level"]}></meter>
       </p>
       <button part="stop-button" type="button" @click=${() => this.stop()}>${strings["ui.record.stop"]}</button>
       <button part="discard-button" type="button" @click=${() => this.#discarded()}>${strings["ui.record.discard"]}</button>
@@ -220,6 +221,11 @@ export class Recorder {
     this.discard();
     this.listener.focus("record-button");
   }
+}
+
+/** @param {number} level */
+function shown(level) {
+  return Math.max(0, 1 + (20 * Math.log10(level || 1e-9)) / SHOWN_DB);
 }
 
 /** @returns {string} why nothing can be recorded here, or "" */

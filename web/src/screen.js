@@ -44,14 +44,14 @@ export async function listen({ client, session }, file, { test, maxSeconds, sign
  * @param {Client} client
  * @param {File} file
  * @param {ScreenOptions} options
- * @param {{endpoint: URL, detector: string}} home where the API is, and the SHA-256 of the detector's archive
+ * @param {URL} endpoint
  * @returns {Promise<{token: string, result: Result}>} an empty token where the server could not seal
  * @throws {import("./protocol.js").ScreeningError}
  */
-export async function screen(client, file, options, { endpoint, detector }) {
+export async function screen(client, file, options, endpoint) {
   const { action = "voice-upload", session: bound = null, test = null, maxSeconds = 0, signal, onProgress } = options;
   const session = new Session(endpoint, () => ({ action, session: bound, test }));
   const outcome = await listen({ client, session }, file, { test, maxSeconds, signal, onProgress });
-  const sealed = await session.seal(file, outcome, detector, signal).catch(() => null);
+  const sealed = await session.seal(file, outcome, signal).catch(() => null);
   return { token: sealed?.token ?? "", result: outcome.result };
 }

@@ -99,14 +99,13 @@ export class Session {
    * that was replaced meanwhile) is renewed without analysing again: a form left open for hours still sends.
    * @param {File} file
    * @param {Outcome} outcome
-   * @param {string} detectorSha256
    * @param {AbortSignal} [signal]
    * @returns {Promise<Sealed>}
    */
-  async seal(file, outcome, detectorSha256, signal) {
+  async seal(file, outcome, signal) {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#seal(file, outcome, detectorSha256, signal);
+        return await this.#seal(file, outcome, signal);
       } catch (error) {
         if (!(error instanceof ServerError) || attempt === MAX_ATTEMPTS) throw error;
         if (error.isBrief) await pause(/** @type {number} */ (error.retryAfterMs), signal);
@@ -119,18 +118,17 @@ export class Session {
   /**
    * @param {File} file
    * @param {Outcome} outcome
-   * @param {string} detectorSha256
    * @param {AbortSignal} [signal]
    * @returns {Promise<Sealed>}
    */
-  async #seal(file, outcome, detectorSha256, signal) {
+  async #seal(file, outcome, signal) {
     const { challenge, cid } = await this.challenge(signal);
     const asked = this.#asked;
     const claim = {
       v: 1,
       cid,
       file: { size: file.size, type: file.type.slice(0, 100), sha256: outcome.sha256 },
-      det: { id: outcome.detector.id, sha256: outcome.detector.sha256 ?? detectorSha256 },
+      det: { id: outcome.detector.id, sha256: outcome.detector.sha256 ?? __DETECTOR__.sha256 },
       ...outcome.claim,
       env: { decoder: outcome.decoder, rate: outcome.rate },
       t: outcome.times,
