@@ -103,6 +103,17 @@ def test_discarded_recording_leaves_the_input_as_it_was(mouth: Page, app: OwnApp
     assert form.told("RELEASED")
 
 
+def test_form_goes_at_once_after_a_discarded_recording(mouth: Page, app: OwnApp) -> None:
+    """What was thrown away is not waited for."""
+    form = with_microphone(mouth, app, 'record test="clear"')
+    begin(form)
+    form.page.get_by_role("button", name=DISCARD).click()
+    form.choose(VOICE)
+    form.wait_for("done")
+    form.page.locator("#send").click()
+    assert app.wait_taken(within_s=12).tokens == {"voice": "ok"}
+
+
 @pytest.mark.parametrize(
     ("ends", "name"),
     [

@@ -257,6 +257,7 @@ def test_form_made_invalid_during_the_hold_can_be_corrected_at_once(page: Page, 
 
     def emptied(route: Route) -> None:
         form.page.locator("[name=title]").fill("")
+        form.page.locator("[name=title]").blur()  # Filling it has given it the focus.
         route.continue_()
 
     form.page.route("**/prelisten/v1/seal", emptied, times=1)

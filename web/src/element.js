@@ -221,6 +221,7 @@ export class PrelistenCheck extends Attributes {
     try {
       const { CheckList } = await this.#load();
       if (this.#checks !== waiting || !waiting.isBusy) return; // Another file, or cancelled.
+      if (!this.isConnected) return; // Checked when it is put back.
       const checks = (this.#checks = new CheckList(this.#host));
       checks.start(files);
       this.#refresh();
@@ -505,11 +506,13 @@ export class PrelistenCheck extends Attributes {
       recorded: (file) => this.input && putFiles(this.input, file),
       focus: (part) => this.#focus(part),
     });
-    return this.#recorder.start();
+    return this.isConnected ? this.#recorder.start() : undefined;
   };
 
-  /** @param {string} part of ours that gets the focus; the input where there is no such part now */
+  /** @param {string} part of ours that gets the focus where we have it; the input where there is no such part */
   async #focus(part) {
+    if (!this.matches(":focus-within")) return;
+    await new Promise((resolve) => setTimeout(resolve));
     await this.updateComplete;
     const there = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[part=${part}]`));
     (there ?? this.input)?.focus();

@@ -53,6 +53,7 @@ export class Recorder {
   #timer;
   /** @type {Promise<void>} */
   #ended = Promise.resolve();
+  #settle = () => {};
 
   /** @param {Listener} listener */
   constructor(listener) {
@@ -116,16 +117,14 @@ export class Recorder {
     this.#level = this.#loudest = 0;
     recorder.ondataavailable = ({ data }) => data.size && pieces.push(data);
     recorder.onerror = () => this.#end("error.microphone_busy");
-    this.#ended = new Promise((resolve) => {
-      recorder.onstop = () => {
-        const file = new File(pieces, `recording.${ending}`, { type: recorder.mimeType.split(";")[0] });
-        this.#release();
-        this.#show("idle", file.size ? this.#note : "error.nothing_recorded");
-        if (file.size) this.listener.recorded(file);
-        this.listener.focus("none");
-        resolve();
-      };
-    });
+    this.#ended = new Promise((resolve) => (this.#settle = resolve));
+    recorder.onstop = () => {
+      const file = new File(pieces, `recording.${ending}`, { type: recorder.mimeType.split(";")[0] });
+      this.listener.focus("input");
+      this.#release();
+      this.#show("idle", file.size ? this.#note : "error.nothing_recorded");
+      if (file.size) this.listener.recorded(file);
+    };
     stream.getAudioTracks()[0].onended = () => this.#end("error.microphone_lost");
     document.addEventListener("visibilitychange", this.#hidden);
     recorder.start();
@@ -172,6 +171,7 @@ export class Recorder {
     this.#audio?.close();
     this.#recorder = this.#stream = this.#audio = null;
     this.#state = "idle";
+    this.#settle(); // Who waits goes on when the file is handed on, or will never be.
   }
 
   /** @param {string} code */
@@ -201,7 +201,7 @@ export class Recorder {
     const note = this.#note && html`<p part="record-note" class=${isError ? "note problem-text" : "note"}>${strings[this.#note]}</p>`;
     if (!this.isRecording) {
       return html`<div class="record">
-        <button part="record-button" type="button" ?disabled=${isOff || this.#isAsking} @click=${() => this.start()}>${strings["ui.record"]}</button>
+        <button part="record-button" type="button" ?disabled=${isOff} @click=${() => this.start()}>${strings["ui.record"]}</button>
         ${note || nothing}
       </div>`;
     }
@@ -218,8 +218,8 @@ export class Recorder {
   }
 
   #discarded() {
-    this.discard();
     this.listener.focus("record-button");
+    this.discard();
   }
 }
 
