@@ -22,7 +22,6 @@ import os
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from tests.bench.bundle.figures import Bar, Figures, Measure, bars_table, files_
 from tests.bench.bundle.rivals import BUILDS, ONNX, OURS, SHIPPED, Build, make_builds
 from tests.bench.bundle.static import LINKS, Files, Link, serving
 from tests.bench.bundle.visits import Profile, VisitError, profile, visit, visit_form
+from tests.bench.serving import end
 from tests.browser.conftest import CHROMIUM, Server, start_server
 from tests.recordings import FORMATS, speech_like, wav_bytes
 
@@ -382,14 +382,6 @@ def stop_for_certain(seconds: float, server: Server, folder: Path) -> None:
 
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def end(server: Server) -> None:
-    """End the server; on a machine so busy that it does not end in time, for certain."""
-    try:
-        server.stop()
-    except subprocess.TimeoutExpired:
-        server.process.kill()
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """Let a real browser claim, and see which honest claims the server would call a mismatch, and by how much they differ.
 
-    .venv/bin/python -m tests.bench.parity [--manifest MANIFEST.csv] [--files N] [--long N] [--json FILE]
+    .venv/bin/python -m tests.bench.parity [--manifest MANIFEST.csv] [--files N] [--long N] [--minutes N] [--json FILE]
 
 Every recording is written in every format of `tests.recordings.FORMATS`, at 16, 22.05, 44.1 and 48 kHz in turn, chosen
 in the demonstration form, analysed by the widget's own worker, and sealed. The claim is what the page sends to `seal`.
@@ -18,8 +18,10 @@ import json
 import math
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from prelisten.checks.heard import Heard
 from prelisten.config import Config, load_config
 from prelisten.media.listen import listen
 from prelisten.records import Recomputed
+from tests.bench.serving import end
 from tests.browser.conftest import CHROMIUM, CHROMIUM_FLAGS, start_server
 from tests.recordings import FORMATS, RATE, speech_like
 from wasm_detector.hint import NO_SCORE, claim_of
@@ -137,6 +140,35 @@ def distances(claim: dict[str, Any], heard: Heard) -> dict[str, float]:
     return found
 
 
+@dataclass
+class Found:
+    """What was found so far: cases, those that were not analysed, mismatches, words and distances by format."""
+
+    cases: int = 0
+    failed: list[str] = field(default_factory=list)
+    mismatches: list[str] = field(default_factory=list)
+    words: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    largest: dict[str, dict[str, float]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(float))
+    )
+
+    def add(
+        self, name: str, ending: str, claim: dict[str, Any], recomputed: tuple[str, list[str], Heard]
+    ) -> None:
+        """Count one case that the server has recomputed."""
+        word, differences, heard = recomputed
+        self.words[ending][word] += 1
+        if word in (Recomputed.MISMATCH, Recomputed.NOT_RUN):
+            self.mismatches.append(f"{name}: {word} {differences}")
+        for group, distance in distances(claim, heard).items():
+            self.largest[ending][group] = max(self.largest[ending][group], float(distance))
+
+    def save(self, path: Path | None) -> None:
+        """Write all of it, where asked to: a run of hours that is ended keeps what it found."""
+        if path:
+            path.write_text(json.dumps(vars(self), indent=1))
+
+
 def main() -> None:
     """Print the words by format, the mismatches, and the largest difference of each group by format."""
     parser = argparse.ArgumentParser(
@@ -145,56 +177,50 @@ def main() -> None:
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--long", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after this long")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    words: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    largest: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    config, mismatches, failed, total = load_config({}), [], [], 0
+    config, found = load_config({}), Found()
+    ends_at = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         server = start_server(folder / "data", workers="0")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         page = browser.new_page()
-        page.goto(server.url)
-        # The page stays: it holds the submit, has the claim sealed, submits again, and that goes nowhere.
-        page.locator("form").evaluate(
-            "form => form.addEventListener('submit', event => event.preventDefault())"
-        )
         try:
+            open_form(page, server.url)
             for number, (samples, ending, rate) in enumerate(
                 cases(options.manifest, options.files, options.long)
             ):
-                path, total = write(samples, ending, rate, folder, number), total + 1
+                if time.monotonic() > ends_at:
+                    print(f"{options.minutes:g} minutes are over")
+                    break
+                path, found.cases = write(samples, ending, rate, folder, number), found.cases + 1
                 try:
                     claim = browser_claim(page, path)
                 except Exception as error:  # Told below: a recording that the browser did not take.
-                    failed.append(f"{path.name}: {error}".splitlines()[0][:200])
+                    found.failed.append(f"{path.name}: {error}".splitlines()[0][:200])
                     open_form(page, server.url)
                     continue
-                word, differences, heard = recompute(path, claim, config)
-                words[ending][word] += 1
-                if word in (Recomputed.MISMATCH, Recomputed.NOT_RUN):
-                    mismatches.append(f"{path.name}, {samples.size / RATE:.1f} s: {word} {differences}")
-                for group, distance in distances(claim, heard).items():
-                    largest[ending][group] = max(largest[ending][group], float(distance))
+                found.add(
+                    f"{path.name}, {samples.size / RATE:.1f} s", ending, claim, recompute(path, claim, config)
+                )
                 path.unlink()
                 if number % 20 == 19:
-                    print(
-                        f"{number + 1} done, {len(mismatches)} not within tolerance",
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    found.save(options.json)
+                    told = f"{number + 1} done, {len(found.mismatches)} not within tolerance"
+                    print(told, file=sys.stderr, flush=True)
         finally:
+            found.save(options.json)
             browser.close()
-            server.stop()
-    found = {"cases": total, "failed": failed, "mismatches": mismatches, "words": words, "largest": largest}
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
-    print(f"{total} cases, {len(failed)} not analysed, {len(mismatches)} not within tolerance")
-    for line in (*failed, *mismatches):
+            end(server)
+    print(
+        f"{found.cases} cases, {len(found.failed)} not analysed, {len(found.mismatches)} not within tolerance"
+    )
+    for line in (*found.failed, *found.mismatches):
         print(f"  {line}")
-    for ending, counted in words.items():
-        groups = ", ".join(f"{group} {distance:g}" for group, distance in largest[ending].items())
+    for ending, counted in found.words.items():
+        groups = ", ".join(f"{group} {distance:g}" for group, distance in found.largest[ending].items())
         print(f"  {ending:5} {dict(counted)}; largest: {groups}")
 
 
