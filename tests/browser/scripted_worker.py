@@ -1,4 +1,4 @@
-"""A worker that says what a test tells it to: every state and every result of the element, at once and without the runtime.
+"""A worker that says what a test tells it to: every state and every result of the element, without the runtime.
 
 What it says follows `web/src/protocol.js`. That the real worker says such things is shown by the tests that use it.
 """

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from tests.browser import scripted_worker as worker
 from tests.browser.conftest import Server
 from tests.browser.form_page import FormPage
 from tests.recordings import speech_like, wav_bytes
 
 SCHEMES = [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"forced_colors": "active"}]
 NAMES = ["light", "dark", "forced"]
+WIDTHS = (1100, 320)
+VOICE = wav_bytes(speech_like(8.0, seed=54))
+REASONS = [
+    worker.reason(code, (4.0, 8.0), (12.0, 16.0))
+    for code in ("PITCH", "RHYTHM", "OVERTONES", "HIGH_BANDS", "BREAKS", "RESONANCES")
+]
+HIGH = worker.finished("high", [0.2, 0.9, 0.1, 0.95], reasons=REASONS)
+IN_PIECES = worker.finished("elevated", [0.2, 0.9], windows=[(0.0, 4.0), (700.0, 704.0)], total_s=900.0)
+LISTENING = worker.progress("analysing", 0.4, seconds=12.0, total=30.0)
+# Which edges of the element's controls have less than 3:1 against the ground of the page's card.
+CONTRASTS = """(element) => {
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const over = (...colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    const light = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
+      .map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2];
+  };
+  const ground = getComputedStyle(element.closest(".card")).backgroundColor;
+  const controls = [element.querySelector("input"), ...element.shadowRoot.querySelectorAll("button")];
+  return controls.flatMap((control) => {
+    const edge = getComputedStyle(control).borderTopColor;
+    const [a, b] = [over(ground), over(ground, edge)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    return ratio < 3 ? [`${control.localName} ${edge} ${ratio.toFixed(2)}`] : [];
+  });
+}"""
+SILENCE = worker.reason("SILENCE", weight=0.0)
 
 
 def violations(page: Page) -> list[str]:
     """Return each broken rule with the first element that breaks it."""
-    found = Axe().run(page)["violations"]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    found = page.evaluate("axe.run()")["violations"]
     return [f"{rule['id']}: {rule['nodes'][0]['html'][:160]}" for rule in found]
 
 
@@ -24,10 +58,84 @@ def check_schemes(page: Page) -> None:
     """Check the page as it stands in each colour scheme, wide and narrow."""
     for scheme, name in zip(SCHEMES, NAMES, strict=True):
         page.emulate_media(**({"color_scheme": "light", "forced_colors": "none"} | scheme))
-        for width in (1100, 320):
+        for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             assert violations(page) == [], f"{name}, {width} px"
             assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{name}, {width} px"
+
+
+def press(name: str) -> Callable[[Page], None]:
+    return lambda page: page.get_by_role("button", name=name, exact=True).click()
+
+
+def open_all(page: Page) -> None:
+    for summary in page.locator("prelisten-check summary").all():
+        summary.click()
+
+
+def send_into_nothing(page: Page) -> None:
+    """Press Send where the server never answers the seal."""
+    page.route("**/seal", lambda route: None)
+    page.locator("#send").click()
+
+
+# name: what the worker says, attributes of the element, what the person does then, the state
+STATES: dict[str, tuple[list[dict], dict[str, str], Callable[[Page], None] | None, str]] = {
+    "loading": ([worker.progress("loading", 0.3)], {}, None, "loading"),
+    "reading": ([worker.progress("reading", 0.3)], {}, None, "reading"),
+    "analysing": ([LISTENING], {}, None, "analysing"),
+    "held": ([LISTENING], {}, press("Send"), "analysing"),
+    "clear": ([worker.finished("clear", [0.1, 0.1])], {}, press("Play"), "done"),
+    "elevated, in pieces": ([IN_PIECES], {"show": "score"}, None, "done"),
+    "high, opened": ([HIGH], {}, open_all, "done"),
+    "inconclusive": ([worker.finished("inconclusive", [None, None], reasons=[SILENCE])], {}, None, "done"),
+    "nothing shown": ([HIGH], {"show": "nothing"}, None, "done"),
+    "compact": ([HIGH], {"appearance": "compact", "declare": "", "record": ""}, None, "done"),
+    "status": ([HIGH], {"appearance": "status"}, None, "done"),
+    "none": ([HIGH], {"appearance": "none"}, None, "done"),
+    "sealing": ([HIGH], {}, send_into_nothing, "sealing"),
+    "unsupported": ([worker.failed("undecodable")], {}, None, "unsupported"),
+    "error": ([worker.failed("detector_failed")], {}, None, "error"),
+    "offline": ([worker.failed("offline")], {}, None, "offline"),
+    "cancelled": ([LISTENING], {}, press("Cancel"), "cancelled"),
+    "stale": ([worker.failed("stale")], {}, None, "stale"),
+    "timeout": ([worker.failed("timeout")], {}, None, "timeout"),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("lang", ["en", "ar"])
+def test_no_state_breaks_a_rule(page: Page, server: Server, name: str, lang: str) -> None:
+    """Every state of the element, in each colour scheme, wide and narrow, written from the left and from the right."""
+    messages, attributes, act, state = STATES[name]
+    worker.play(page, *messages)
+    form = FormPage(page, server.url).open()
+    page.locator("prelisten-check").evaluate(
+        "(element, all) => Object.entries(all).forEach(([key, value]) => element.setAttribute(key, value))",
+        attributes,
+    )
+    form.choose(VOICE)
+    if act:
+        form.wait_for("analysing", "done")
+        act(page)
+    form.wait_for(state)
+    page.locator("html").evaluate(
+        "(html, lang) => { html.lang = lang; html.dir = lang === 'ar' ? 'rtl' : 'ltr'; }", lang
+    )
+    check_schemes(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_edges_of_controls_are_seen(page: Page, server: Server, scheme: str) -> None:
+    """The field and the buttons stand out from the ground by 3:1 (WCAG 1.4.11)."""
+    page.emulate_media(color_scheme=scheme)
+    worker.play(page, HIGH)
+    form = FormPage(page, server.url).open()
+    form.choose(VOICE)
+    form.wait_for("done")
+    page.get_by_role("slider").wait_for()
+    low = page.locator("prelisten-check").evaluate(CONTRASTS)
+    assert low == []
 
 
 @pytest.mark.parametrize(

@@ -58,15 +58,13 @@ def high(page: Page, server: Server) -> FormPage:
 
 
 def audio_of(form: FormPage) -> Locator:
+    """Return the native player."""
     return form.page.locator("prelisten-check audio")
 
 
 def seconds_of(form: FormPage) -> float:
+    """Return where it stands."""
     return audio_of(form).evaluate("(audio) => audio.currentTime")
-
-
-def is_playing(form: FormPage) -> bool:
-    return audio_of(form).evaluate("(audio) => !audio.paused")
 
 
 def focused(form: FormPage) -> str:
@@ -210,7 +208,7 @@ def test_what_was_not_listened_to_is_drawn_and_said(page: Page, server: Server) 
     form = drawn(page, server, LONG)
     assert page.locator("prelisten-check .unheard[fill]").count() == 2
     expect(page.locator("prelisten-check figcaption")).to_contain_text("Not listened to")
-    told = page.locator("prelisten-check .unseen").inner_text()
+    told = page.locator("prelisten-check div.unseen").inner_text()
     assert "Listened to: 0:00–0:08, 8:20–8:28, 19:52–20:00." in told
     assert "Not listened to: 0:08–8:20, 8:28–19:52." in told
     assert "More signs at: 8:20–8:24." in told

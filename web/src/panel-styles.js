@@ -24,12 +24,6 @@ p, dl, dd, figure, ul { margin: 0; padding: 0; }
 .score { margin-inline-start: 6px; color: var(--_muted); font-size: 0.875rem; font-weight: 400; }
 .soft { color: var(--_muted); font-size: 0.9375rem; }
 .number { font-variant-numeric: tabular-nums; }
-button {
-  min-height: 36px; padding: 6px 14px; border: 1px solid var(--_edge); border-radius: 999px;
-  background: none; color: inherit; font: inherit; font-size: 0.9375rem; font-weight: 600; cursor: pointer;
-}
-button:hover { border-color: var(--_accent); color: var(--_accent); }
-button:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
 progress {
   display: block; width: 100%; height: 6px; margin-top: 14px; overflow: hidden; appearance: none;
   border: 0; border-radius: 3px; background: var(--_well); color: var(--_accent);
@@ -37,6 +31,18 @@ progress {
 progress::-webkit-progress-bar { background: var(--_well); }
 progress::-webkit-progress-value { border-radius: 3px; background: var(--_accent); transition: inline-size 0.25s linear; }
 progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
+button:disabled { opacity: 0.6; cursor: default; }
+.recording { display: flex; flex: 1 1 100%; flex-wrap: wrap; align-items: center; gap: 4px 10px; }
+.live { display: inline-flex; align-items: center; gap: 8px; font-weight: 600; }
+.live::before { content: ""; width: 10px; height: 10px; border-radius: 50%; background: var(--_high); animation: live 1.6s ease-in-out infinite; }
+@keyframes live { 50% { opacity: 0.35; } }
+.level { flex: 1 1 6rem; min-width: 4rem; height: 10px; border: 1px solid var(--_edge); border-radius: 5px; overflow: hidden; appearance: none; background: none; }
+.level::-webkit-meter-bar { height: 100%; border: 0; border-radius: 0; background: none; }
+.level::-webkit-meter-inner-element { height: 100%; }
+.level::-webkit-meter-optimum-value { background: var(--_accent); }
+.level::-moz-meter-bar { background: var(--_accent); }
+.record .note { flex-basis: 100%; margin-top: 0; }
+.problem-text { color: inherit; font-weight: 600; }
 .caption { margin-top: 18px; font-size: 0.8125rem; font-weight: 600; color: var(--_muted); }
 .reasons { display: grid; gap: 12px; margin-top: 8px; list-style: none; }
 .reasons li { padding-inline-start: 12px; border-inline-start: 3px solid color-mix(in srgb, var(--_tone) 55%, transparent); }
@@ -49,7 +55,7 @@ progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
 .fold > summary { display: inline-flex; align-items: center; min-height: 32px; margin-top: 8px; cursor: pointer; color: var(--_accent); font-size: 0.9375rem; font-weight: 600; }
 .fold > summary::after { content: ""; width: 6px; height: 6px; margin-inline-start: 8px; border: solid; border-width: 0 2px 2px 0; rotate: 45deg; translate: 0 -2px; }
 .fold[open] > summary::after { rotate: 225deg; translate: 0 2px; }
-.fold > summary:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; border-radius: 4px; }
+.fold > summary:focus-visible { border-radius: 4px; }
 .reasons .places { margin-top: 6px; }
 .facts { display: grid; gap: 8px; margin-top: 18px; padding-top: 14px; border-top: 1px solid var(--_line); font-size: 0.875rem; }
 dt { font-weight: 600; }
@@ -62,9 +68,14 @@ dd { color: var(--_muted); }
   .words > :not(.title) { flex-basis: 100%; }
   .panel > .file { display: block; margin-bottom: 10px; }
 }
-@media (prefers-reduced-motion: reduce) { progress::-webkit-progress-value { transition: none; } }
+@media (prefers-reduced-motion: reduce) {
+  progress::-webkit-progress-value { transition: none; }
+  .live::before { animation: none; }
+}
 @media (forced-colors: active) {
   .badge { border: 1px solid; forced-color-adjust: auto; }
+  .live::before { background: CanvasText; forced-color-adjust: none; }
+  .level::-webkit-meter-optimum-value { background: CanvasText; forced-color-adjust: none; }
   progress { height: 10px; border: 1px solid CanvasText; }
   progress::-webkit-progress-value { background: CanvasText; forced-color-adjust: none; }
   progress::-moz-progress-bar { background: CanvasText; forced-color-adjust: none; }

@@ -69,10 +69,48 @@ export const styles = css`
     color: var(--_muted);
     font-size: 0.875rem;
   }
+  button {
+    min-height: 36px;
+    padding: 6px 14px;
+    border: 1px solid var(--_edge);
+    border-radius: 999px;
+    background: none;
+    color: inherit;
+    font: inherit;
+    font-size: 0.9375rem;
+    font-weight: 600;
+    cursor: pointer;
+  }
+  button:hover {
+    border-color: var(--_accent);
+    color: var(--_accent);
+  }
+  :focus-visible {
+    outline: 2px solid var(--_accent);
+    outline-offset: 2px;
+  }
+  .record,
+  .declaration {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    gap: 8px;
+    margin: 10px 2px 0;
+    font-size: 0.9375rem;
+  }
+  .declaration {
+    flex-wrap: nowrap;
+  }
+  .declaration input {
+    flex: none;
+    width: 24px;
+    height: 24px;
+    margin: 0;
+    accent-color: var(--_accent);
+  }
   :host([appearance="none"]) .base {
     overflow: visible;
     border: 0;
-    border-radius: 0;
     background: none;
   }
   :host([appearance="none"]) .control {

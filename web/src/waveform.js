@@ -2,7 +2,9 @@
 // The picture of a recording: its waveform, what was listened to, where signs were heard; and playing from any place
 // of it. A part of its own: loaded beside the panel, left out where nobody wants it.
 import { axisOf, heardRanges, placeOf, secondsAt } from "./axis.js";
+import { barsOf, pathOf } from "./bars.js";
 import { Player } from "./player.js";
+import { remember, rove } from "./roving.js";
 import { waveformStyles } from "./waveform-styles.js";
 import { clock, fill } from "./words.js";
 
@@ -17,12 +19,10 @@ const WIDTH = 560; // Until it is measured.
 const WAVE_PX = 76;
 const STRIP_PX = 18;
 const GAP_PX = 6;
-const EDGE_PX = 3;
-const BAR_PX = 4; // From one bar of the waveform to the next.
-const MIN_BAR_PX = 1.5; // Half a bar of silence.
+const EDGE_PX = 3; // The line along the top of a marked place.
+const CLEAR_PX = 5; // Between that line and the tallest bar.
 const STEP_S = 1;
 const LEAP_S = 10;
-const MAX_GAIN = 8; // A quiet recording is drawn larger, noise alone is not.
 // Segments like this are marked, in a recording whose band says that there are signs.
 const MARKED_FROM = 0.6;
 const SIGNS = new Set(["elevated", "high"]);
@@ -125,58 +125,6 @@ function hasSigns({ show }, { segments }) {
 }
 
 /**
- * The loudest sample of a stretch of what was heard, 0 to 1.
- * @param {Peaks} peaks
- * @param {number} from share of the heard time
- * @param {number} to share of the heard time
- */
-function loudest({ values }, from, to) {
-  const pairs = values.length / 2;
-  const first = Math.min(pairs - 1, Math.floor(from * pairs));
-  const last = Math.max(first + 1, Math.ceil(to * pairs));
-  let most = 0;
-  for (let i = 2 * first; i < 2 * last && i < values.length; i += 1) most = Math.max(most, Math.abs(values[i] - 128));
-  return Math.min(1, most / 127);
-}
-
-/**
- * @typedef {{x: number, seconds: number, level: number}} Bar x in pixels, level 0 to 1
- * @param {Axis} axis
- * @param {Peaks} peaks
- * @param {number} width in pixels
- * @returns {Bar[]}
- */
-function barsOf({ pieces }, peaks, width) {
-  const heard = pieces.filter((piece) => piece.heard);
-  const heard_s = heard.reduce((sum, { start, end }) => sum + end - start, 0);
-  let before_s = 0;
-  const bars = heard.flatMap(({ start, end, x, width: share }) => {
-    const count = Math.max(1, Math.round((share * width) / BAR_PX));
-    const step_s = (end - start) / count;
-    const made = Array.from({ length: count }, (_, i) => ({
-      x: (x + (share * (i + 0.5)) / count) * width,
-      seconds: start + (i + 0.5) * step_s,
-      level: loudest(peaks, (before_s + i * step_s) / heard_s, (before_s + (i + 1) * step_s) / heard_s),
-    }));
-    before_s += end - start;
-    return made;
-  });
-  const gain = Math.min(MAX_GAIN, 1 / Math.max(0.01, ...bars.map(({ level }) => level)));
-  return bars.map((bar) => ({ ...bar, level: bar.level * gain }));
-}
-
-/** @param {Bar[]} bars */
-function path(bars) {
-  const middle = WAVE_PX / 2;
-  return bars
-    .map(({ x, level }) => {
-      const half = Math.max(MIN_BAR_PX, level ** 0.8 * (middle - EDGE_PX - 5));
-      return `M${x.toFixed(1)} ${(middle - half).toFixed(1)}V${(middle + half).toFixed(1)}`;
-    })
-    .join("");
-}
-
-/**
  * @param {Range[]} ranges
  * @param {number} seconds
  */
@@ -234,7 +182,7 @@ function canvas(view, result, { state, axis, marks }, lit) {
   const { catalogue, peaks, language } = view;
   const { player, width } = state;
   const strip = hasSigns(view, result) ? GAP_PX + STRIP_PX : 0;
-  const wave = peaks ? WAVE_PX : 0;
+  const wave = peaks?.values.length ? WAVE_PX : 0;
   const height = wave + strip;
   const content = svg`
     <svg viewBox="0 0 ${width} ${height}" height=${height} aria-hidden="true">
@@ -242,7 +190,7 @@ function canvas(view, result, { state, axis, marks }, lit) {
         <path class="hatch" d="M0 0V6" />
       </pattern>
       ${ground(axis, marks, state, height, lit)}
-      ${peaks ? waves(axis, marks, peaks, width, lit) : nothing}
+      ${peaks && wave ? waves(axis, marks, peaks, width, lit) : nothing}
       ${strip ? signs(axis, marks, result, width, height, lit) : nothing}
       ${player ? head(axis, player.seconds, width, height, lit) : nothing}
     </svg>
@@ -257,7 +205,7 @@ function canvas(view, result, { state, axis, marks }, lit) {
       role="slider"
       tabindex="0"
       aria-label=${catalogue["ui.wave.label"]}
-      aria-description=${catalogue["ui.wave.keys"]}
+      aria-describedby="${state.id}-keys"
       aria-valuemin="0"
       aria-valuemax=${Math.round(axis.total)}
       aria-valuenow=${Math.round(now)}
@@ -269,6 +217,7 @@ function canvas(view, result, { state, axis, marks }, lit) {
     >
       ${content}
     </div>
+    <p id="${state.id}-keys" class="unseen">${catalogue["ui.wave.keys"]}</p>
     ${player.audio}
   `;
 }
@@ -321,6 +270,7 @@ function waves(axis, marks, peaks, width, { svg }) {
   const bars = barsOf(axis, peaks, width);
   const marked = bars.filter(({ seconds }) => isWithin(marks, seconds));
   const plain = bars.filter(({ seconds }) => !isWithin(marks, seconds));
+  const path = (/** @type {import("./bars.js").Bar[]} */ some) => pathOf(some, WAVE_PX / 2, WAVE_PX / 2 - EDGE_PX - CLEAR_PX);
   return svg`<path class="wave" d=${path(plain)} /><path class="wave marked" d=${path(marked)} />`;
 }
 
@@ -484,31 +434,4 @@ export function places(view, ranges, label, { html }) {
       })}
     </div>
   `;
-}
-
-/** @param {FocusEvent} event the button that has the focus is the one that Tab comes back to */
-function remember({ currentTarget, target }) {
-  for (const button of /** @type {HTMLElement} */ (currentTarget).querySelectorAll("button")) {
-    button.tabIndex = button === target ? 0 : -1;
-  }
-}
-
-/** @param {KeyboardEvent} event */
-function rove(event) {
-  const group = /** @type {HTMLElement} */ (event.currentTarget);
-  const buttons = [...group.querySelectorAll("button")];
-  const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (event.target));
-  const forward = getComputedStyle(group).direction === "rtl" ? -1 : 1;
-  const goals = /** @type {Record<string, number>} */ ({
-    ArrowRight: at + forward,
-    ArrowDown: at + 1,
-    ArrowLeft: at - forward,
-    ArrowUp: at - 1,
-    Home: 0,
-    End: buttons.length - 1,
-  });
-  const goal = buttons.at(goals[event.key] % buttons.length);
-  if (!(event.key in goals) || !goal) return;
-  event.preventDefault();
-  goal.focus();
 }
