@@ -65,10 +65,12 @@ def check_schemes(page: Page) -> None:
 
 
 def press(name: str) -> Callable[[Page], None]:
+    """Return what presses a button."""
     return lambda page: page.get_by_role("button", name=name, exact=True).click()
 
 
 def open_all(page: Page) -> None:
+    """Unfold everything."""
     for summary in page.locator("prelisten-check summary").all():
         summary.click()
 
