@@ -1,0 +1,134 @@
+"""The npm package: packed from `web/`, installed without a network, and used as another project would."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WEB = ROOT / "web"
+sys.path.insert(0, str(WEB))
+toolchain = importlib.import_module("bundling.toolchain")
+# A project that uses the package; what it says wrongly on purpose must be an error.
+PROJECT = """
+import { PrelistenCheck, type Band } from "@prelisten/widget";
+const check = document.querySelector("prelisten-check")!;
+const band: Band | undefined = check.result?.band;
+check.addEventListener("prelisten-error", (event) => { const help: string = event.detail.help; void help; });
+const sent: Promise<{ token: string }> = PrelistenCheck.screen(new File([], "a.wav"), { action: "voice-upload" });
+// @ts-expect-error There is no such property.
+check.configure({ maxSecond: 60 });
+// @ts-expect-error A state is not written from outside.
+check.state = "done";
+void [band, sent];
+"""
+SAME = """
+import { PrelistenCheck as Real } from "./src/element.js";
+import { PrelistenCheck as Told, type Options } from "./index.js";
+export const instance: Told = new Real();
+export const statics: Pick<typeof Told, "define" | "screen"> = Real;
+export const options: Options = new Real();
+"""
+
+
+@pytest.fixture(scope="module")
+def node():
+    """Node and npm, as the bundle finds them."""
+    return toolchain.find_node(Path(sys.executable), print)
+
+
+def call(node, *command: str, cwd: Path) -> str:
+    """Run a command with that Node and return what it printed."""
+    return toolchain.run(list(command), doing=command[0], say=print, cwd=cwd, env=node.environment())
+
+
+def tsc(node, project: Path, cwd: Path) -> None:
+    """Compile a project; fails with the compiler's words."""
+    compiler = WEB / "node_modules" / "typescript" / "bin" / "tsc"
+    call(node, str(node.node), str(compiler), "--noEmit", "-p", str(project), cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def installed(node, tmp_path_factory) -> Path:
+    """Another project with the package in it, installed from the file alone."""
+    folder = tmp_path_factory.mktemp("project")
+    call(node, str(node.npm), "pack", "--silent", "--pack-destination", str(folder), cwd=WEB)
+    (folder / "package.json").write_text('{"name": "project", "version": "1.0.0", "private": true}')
+    [archive] = folder.glob("*.tgz")
+    call(
+        node, str(node.npm), "install", "--offline", "--silent", "--ignore-scripts", str(archive), cwd=folder
+    )
+    return folder / "node_modules" / "@prelisten" / "widget"
+
+
+def test_package_carries_all_that_the_page_loads(installed):
+    """Every file of the bundle's manifest, and nothing to install beside it."""
+    manifest = json.loads((installed / "dist" / "manifest.json").read_text())
+    missing = [name for name in manifest["files"] if not (installed / "dist" / name).is_file()]
+    assert missing == []
+    package = json.loads((installed / "package.json").read_text())
+    assert "dependencies" not in package
+    assert package["version"] == manifest["version"]
+    for entry in ("index.d.ts", "types/protocol.d.ts", "README.md", package["customElements"]):
+        assert (installed / entry).is_file(), entry
+    assert not list(installed.rglob("*.br"))
+
+
+def test_project_compiles_against_the_types(node, installed):
+    """Strictly, without the sources: right use is right, wrong use is an error."""
+    folder = installed.parents[2]
+    (folder / "use.ts").write_text(PROJECT)
+    options = {
+        "strict": True,
+        "target": "ES2022",
+        "module": "ES2022",
+        "moduleResolution": "bundler",
+        "types": [],
+    }
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["use.ts"]}))
+    tsc(node, folder / "tsconfig.json", folder)
+
+
+def test_told_types_are_those_of_the_element(node):
+    """What `index.d.ts` says of the class is what the class is."""
+    source, project = WEB / ".told.ts", WEB / ".told.json"
+    try:
+        source.write_text(SAME)
+        project.write_text(
+            json.dumps(
+                {"extends": "./jsconfig.json", "include": ["src/globals.d.ts"], "files": [source.name]}
+            )
+        )
+        call(node, str(node.npm), "run", "--silent", "types", cwd=WEB)
+        tsc(node, project, WEB)
+    finally:
+        source.unlink(missing_ok=True)
+        project.unlink(missing_ok=True)
+
+
+def test_manifest_names_what_the_element_has():
+    """Attributes, events, parts, slots and variables of custom-elements.json: those of the sources."""
+    text = (WEB / "src" / "pages" / "custom-elements.json").read_text()
+    told = json.loads(text)["modules"][0]["declarations"][0]
+    source = "".join(path.read_text() for path in sorted((WEB / "src").glob("*.js")))
+    table = (WEB / "docs" / "widget.md").read_text()
+    declared = source.partition("static properties = {")[2].partition("\n  };")[0]
+    names = {
+        re.sub(r'.*attribute: "([\w-]+)".*', r"\1", line) if "attribute:" in line else line.partition(":")[0]
+        for line in map(str.strip, declared.strip().splitlines())
+    }
+    assert {item["name"] for item in told["attributes"]} == names - {"state"}
+    assert {item["name"] for item in told["cssProperties"]} == set(
+        re.findall(r"var\((--prelisten-\w+)", source)
+    )
+    assert {item["name"] for item in told["cssParts"]} == set(re.findall(r'part="([a-z-]+)"', source))
+    assert {item["name"] for item in told["slots"]} - {""} == set(re.findall(r'slot name="([a-z]+)"', source))
+    section = table.partition("\n## Events\n")[2].partition("\n## ")[0]
+    assert {item["name"] for item in told["events"]} == set(
+        re.findall(r"^\| `(prelisten-\w+)`", section, re.MULTILINE)
+    )
