@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from prelisten.assets import manifest
 from tests.browser.form_page import FormPage
 from tests.browser.own_app import OwnApp, form_markup, own_app
 from tests.browser.test_widget_submit import OTHER, POST_BY_FETCH, VOICE, chosen, opened, seals
@@ -341,3 +342,20 @@ def test_going_back_in_the_browser_keeps_a_form_that_can_be_sent(page: Page, app
     form.page.locator("#send").click()
     second = app.wait_taken(2)
     assert (second.tokens, second.fields["voice-hint"] != first) == ({"voice": "ok"}, True)
+
+
+def test_worker_src_is_where_the_worker_comes_from(page: Page, app: OwnApp) -> None:
+    """Another address of the same origin is taken; the rest of the bundle is looked for beside it."""
+    address = f"/prelisten/v1/{manifest()['worker']}?elsewhere"
+    form = ready(opened(page, app, form_markup(f'worker-src="{address}"')))
+    with form.page.expect_request(f"**{address}"):
+        form.page.locator("input[type=file]").focus()
+
+
+def test_worker_of_another_origin_is_unsupported_and_the_form_is_sent(page: Page, app: OwnApp) -> None:
+    """Browsers start no such worker; that costs the hint alone."""
+    form = ready(opened(page, app, form_markup('worker-src="https://elsewhere.example/worker.js"')))
+    form.choose(VOICE)
+    form.wait_for("unsupported")
+    form.page.locator("#send").click()
+    assert app.wait_taken().tokens == {"voice": "absent"}
