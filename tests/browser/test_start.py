@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -9,27 +10,42 @@ from playwright.sync_api import Page, Route
 
 from prelisten.assets import manifest
 from tests.browser.conftest import Server
+from tests.recordings import speech_like, wav_bytes
 
 START = """
-(address) => new Promise((resolve) => {
+([address, recording, isPatient]) => new Promise((resolve) => {
   const worker = new Worker(address, { type: "module" });
   const said = [];
-  worker.onerror = (event) => resolve([{ kind: "failed", message: event.message }]);
+  const own = new URL("./", new URL(address, location)).href;
+  const isKept = async () =>
+    (await (await caches.open("prelisten-snapshots")).keys()).some(({ url }) => url.startsWith(own));
+  const end = async () => {
+    while (isPatient && !(await isKept())) await new Promise((again) => setTimeout(again, 200));
+    worker.terminate();
+    resolve(said);
+  };
+  worker.onerror = (event) => {
+    said.push({ kind: "failed", message: event.message });
+    end();
+  };
   worker.onmessage = ({ data }) => {
     said.push(data);
-    if (data.kind === "ready" || data.kind === "failed") {
-      worker.terminate();
-      resolve(said);
-    }
+    if (data.kind === "failed" || data.kind === "finished" || (data.kind === "ready" && !recording)) end();
+    else if (data.kind === "ready") worker.postMessage({ kind: "screen", job: 1, file, maxSeconds: 120 });
   };
+  const file = recording && new File([Uint8Array.from(atob(recording), (c) => c.charCodeAt(0))], "voice.wav");
   worker.postMessage({ kind: "load" });
 })
 """
+RECORDING = base64.b64encode(wav_bytes(speech_like(9.0, seed=8))).decode()
 
 
-def start(page: Page) -> list[dict[str, Any]]:
-    """Start a worker on the page that is open and return all that it said until it was ready, or failed."""
-    return page.evaluate(START, f"/prelisten/v1/{manifest()['worker']}")
+def start(page: Page, recording: str | None = None, *, is_patient: bool = False) -> list[dict[str, Any]]:
+    """Start a worker on the page that is open; return all that it said until it was ready, heard it, or failed.
+
+    With `is_patient`, a snapshot of the runtime is kept when this returns.
+    """
+    return page.evaluate(START, [f"/prelisten/v1/{manifest()['worker']}", recording, is_patient])
 
 
 def test_the_page_is_told_of_bytes_and_phases(page: Page, server: Server) -> None:
@@ -41,7 +57,7 @@ def test_the_page_is_told_of_bytes_and_phases(page: Page, server: Server) -> Non
     assert loaded == sorted(loaded)
     assert loaded[-1] == loading[-1]["total"] > 10_000_000
     times = ready["times"]
-    assert set(times) == {"fetch", "compile", "python", "imports", "model", "total"}
+    assert set(times) == {"find", "fetch", "compile", "python", "imports", "model", "total"}
     assert sum(times.values()) - times["total"] == pytest.approx(times["total"], abs=5)
 
 

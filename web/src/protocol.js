@@ -82,7 +82,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "cancel", job: number}} FromPage
  *
  * @typedef {{kind: "loading", loaded: number, total: number}
- *   | {kind: "ready", detector: Detector, start: "cold", times: Record<string, number>}
+ *   | {kind: "ready", detector: Detector, start: "cold"|"snapshot", times: Record<string, number>}
  *   | {kind: "decode", job: number, probe: Probe}
  *   | {kind: "want", job: number, start: number, end: number}
  *   | {kind: "progress", job: number, progress: Progress}

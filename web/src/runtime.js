@@ -3,10 +3,16 @@
 import { members } from "./archive.js";
 import { fetchAll } from "./downloads.js";
 import { Code, ScreeningError, Tell } from "./protocol.js";
+import { fill, find, forget, keep, trust } from "./snapshot.js";
 
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./downloads.js").Download} Download */
 /** @typedef {Map<string, Download>} Files */
+/** @typedef {import("./snapshot.js").Snapshot} Snapshot */
+/** @typedef {(phase: string) => Record<string, number>} Lap */
+/** @typedef {{detector: any, snapshot: Uint8Array<ArrayBuffer> | null}} Booted */
+/** @typedef {{detector: any, keep: () => Promise<void>}} Started the Python module `wasm_detector.browser`; `keep` puts
+ *   by what makes the next start short, and takes a tenth of a second */
 /** @typedef {{path: string, content: Uint8Array<ArrayBuffer>, code: WebAssembly.Module | null}} Member of a package */
 
 // Set by the build: sha256 and size of every file of the first load, and the lockfile that Pyodide asks for.
@@ -24,34 +30,41 @@ function address(name) {
 }
 
 /**
- * Fetch everything side by side, start Python, import the detector.
+ * Fetch everything side by side, start Python with the detector: from a snapshot where there is one, else from nothing.
  * @param {(message: FromWorker) => void} tell
- * @returns {Promise<any>} the Python module `wasm_detector.browser`
+ * @returns {Promise<Started>}
  */
 export async function start(tell) {
   const lap = phases();
   try {
     new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
     const { files, failed } = fetchAll(FILES, BASE, tell);
-    const detector = await Promise.race([boot(files, lap), failed]);
+    const kept = await find();
+    lap("find");
+    const restored = kept && (await Promise.race([restore(files, lap, kept), failed]));
+    const { detector, snapshot } = restored ?? (await Promise.race([boot(files, lap), failed]));
     const described = plain(detector.describe());
-    const times = lap("model");
-    tell({ kind: Tell.READY, detector: described, start: "cold", times });
-    return detector;
+    tell({ kind: Tell.READY, detector: described, start: restored ? "snapshot" : "cold", times: lap("model") });
+    return {
+      detector,
+      async keep() {
+        if (snapshot) await keep(snapshot, detector.golden());
+      },
+    };
   } catch (error) {
     if (error instanceof ScreeningError) throw error;
     throw new ScreeningError(Code.LOAD, String(error));
   }
 }
 
-/** @returns {(name: string) => Record<string, number>} notes a phase; milliseconds of all phases so far */
+/** @returns {Lap} notes a phase; milliseconds of all phases so far */
 function phases() {
   let last = 0; // The worker's own clock begins when it is made.
   /** @type {Record<string, number>} */
   const times = {};
   return (name) => {
     const now = performance.now();
-    times[name] = Math.round(now - last);
+    times[name] = Math.round((times[name] ?? 0) + now - last);
     times.total = Math.round(now);
     last = now;
     return times;
@@ -60,34 +73,86 @@ function phases() {
 
 /**
  * @param {Files} files
- * @param {(name: string) => void} lap
+ * @param {Lap} lap
+ * @param {Snapshot} kept
+ * @returns {Promise<Booted | null>} null when it is of no use here; then it is deleted
  */
-async function boot(files, lap) {
-  const [loadPyodide, createModule] = await Promise.all([script(files, "pyodide.mjs"), script(files, "pyodide.asm.mjs")]);
+async function restore(files, lap, kept) {
+  try {
+    const booted = await boot(files, lap, kept);
+    const golden = booted.detector.golden();
+    lap("golden");
+    if (golden === kept.golden) {
+      await trust();
+      return booted;
+    }
+  } catch (error) {
+    console.info(`The snapshot of the runtime is of no use: ${error}`);
+  }
+  await forget();
+  return null;
+}
+
+/**
+ * @param {Files} files
+ * @param {Lap} lap
+ * @param {Snapshot} [kept] the memory to go on from
+ * @returns {Promise<Booted>}
+ */
+async function boot(files, lap, kept) {
+  const [{ loadPyodide }, asm] = await Promise.all([script(files, "pyodide.mjs"), script(files, "pyodide.asm.mjs")]);
   const packages = await preparePackages(files);
   lap("fetch");
   await files.get(WASM)?.module;
   lap("compile");
-  const restore = answerPyodide(files);
+  const unanswer = answerPyodide(files);
   try {
-    const pyodide = await loadPyodide.loadPyodide({
+    const pyodide = await loadPyodide({
       indexURL: BASE.href,
       lockFileContents: LOCKFILE,
       packageBaseUrl: BASE.href,
-      createPyodideModule: (/** @type {any} */ settings) => {
-        settings.preRun.push((/** @type {any} */ module) => install(module, packages));
-        return createModule.default(settings);
-      },
+      createPyodideModule: (/** @type {any} */ settings) => create(asm.default, settings, packages, kept),
+      ...(kept ? { _loadSnapshot: kept.state } : { _makeSnapshot: true }),
       stdout: () => {},
       stderr: () => {},
     });
     lap("python");
     const detector = pyodide.pyimport("wasm_detector.browser");
     lap("imports");
-    return detector;
+    return { detector, snapshot: kept ? null : take(pyodide) };
   } finally {
-    restore();
+    unanswer();
   }
+}
+
+/**
+ * Copy the memory while nothing of any recording is in it.
+ * @param {any} pyodide
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function take(pyodide) {
+  const listed = { ...pyodide.loadedPackages };
+  for (const name of Object.keys(listed)) delete pyodide.loadedPackages[name]; // Pyodide wants none loaded.
+  const memory = pyodide.makeMemorySnapshot();
+  Object.assign(pyodide.loadedPackages, listed);
+  // For the copy's sake `js` was a stand-in that cannot read `js.location`. Now it may be the real one.
+  pyodide.unregisterJsModule("js");
+  pyodide.registerJsModule("js", self);
+  pyodide.runPython("import sys; sys.modules.pop('js', None)");
+  return memory;
+}
+
+/**
+ * @param {(settings: any) => Promise<any>} createModule Emscripten's
+ * @param {any} settings Pyodide's
+ * @param {Member[]} packages
+ * @param {Snapshot} [kept]
+ */
+async function create(createModule, settings, packages, kept) {
+  settings.preRun.push((/** @type {any} */ module) => install(module, packages));
+  const module = await createModule(settings);
+  if (kept) fill(module, kept);
+  return module;
 }
 
 /**

@@ -11,6 +11,7 @@ import { plain, start } from "./runtime.js";
 
 const HEAD_BYTES = 1 << 20; // What the container probe may need.
 const SLICE_BYTES = 4 << 20; // Hashing: few calls into Python, little memory.
+const REST_MS = 500;
 const CHUNK_S = 4; // One segment of the detector: an even pace of progress and bounded memory.
 
 /** @typedef {{cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
@@ -18,6 +19,8 @@ const CHUNK_S = 4; // One segment of the detector: an even pace of progress and 
 const jobs = new Map();
 /** @type {Promise<any> | undefined} */
 let loading;
+/** @type {(() => Promise<void>) | null} what is left to do when nobody waits */
+let later = null;
 
 /** @param {FromWorker} message */
 const tell = (message) => self.postMessage(message);
@@ -41,11 +44,27 @@ function receive(message) {
 
 /** @returns {Promise<any>} the Python module `wasm_detector.browser`, loaded once */
 function load() {
-  loading ??= start(tell).catch((error) => {
-    loading = undefined; // The next attempt may find the network again.
-    throw error;
-  });
+  loading ??= start(tell).then(
+    ({ detector, keep }) => {
+      later = keep;
+      rest();
+      return detector;
+    },
+    (error) => {
+      loading = undefined; // The next attempt may find the network again.
+      throw error;
+    },
+  );
   return loading;
+}
+
+/** Do what can wait when no recording has come for a while. */
+function rest() {
+  setTimeout(() => {
+    if (jobs.size) return;
+    later?.();
+    later = null;
+  }, REST_MS);
 }
 
 /**
@@ -89,6 +108,7 @@ async function screen(id, file, maxSeconds, extensions) {
     tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
   } finally {
     jobs.delete(id);
+    rest();
   }
 }
 

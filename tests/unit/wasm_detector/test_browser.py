@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,3 +101,14 @@ def test_the_digest_of_slices_is_the_digest_of_the_file():
 def test_the_detector_names_itself():
     """The id is what a challenge pins."""
     assert browser.describe()["id"] == detector_id()
+
+
+def test_the_golden_text_holds_every_signal_and_changes_with_the_model(monkeypatch):
+    """Equal twice; another bias of one part shows."""
+    first = browser.golden()
+    assert browser.golden() == first
+    model = browser.load_model()
+    *others, last = model.parts
+    changed = replace(model, parts=(*others, replace(last, offset=(last.offset[0] + 1e-9, last.offset[1]))))
+    monkeypatch.setattr(browser, "load_model", lambda: changed)
+    assert browser.golden() != first
