@@ -150,8 +150,10 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
         wheel = _detector(bundle, sources)
         found = inside.screening([sources / numpy, sources / wheel])
         if bundle.full:
-            for path in (core[STDLIB], wheels[numpy], sources / wheel):
+            for path in (core[STDLIB], sources / wheel):
                 shutil.copyfile(path, folder / path.name)
+            # The loader reads stored members only.
+            archives.repack(wheels[numpy], folder / numpy, archives.keeps_numpy)
         else:
             bytecode = inside.compiled([sources / name for name in (STDLIB, numpy, wheel)])
             rests = {STDLIB: "stdlib-rest.zip", numpy: "numpy-rest.zip"}
