@@ -102,6 +102,8 @@ def rendered(name: str) -> DocsPage:
         _link_attributes(tokens)
     title = next((text for _, text, level in sections if level == 1), name)
     html = markdown.renderer.render(tokens, markdown.options, {})
+    # What scrolls can be reached by the keyboard.
+    html = html.replace("<pre><code", '<pre tabindex="0"><code')
     return DocsPage(
         name, title, html, tuple((anchor, text) for anchor, text, level in sections if level == 2)
     )
