@@ -15,6 +15,7 @@ from flask_limiter import Limiter
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
 from prelisten.access import ApiKey, ApiKeys
+from prelisten.catalogue import ENGLISH
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
 from prelisten.metrics import Totals
@@ -72,9 +73,9 @@ class Screening:
         """Return the reasons as people read them, heaviest first."""
         return shown_reasons(() if self.record is None else self.record.reasons)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what may be told to the uploader, as JSON-ready data."""
-        return answer(self.submission.id, self.record, self.status_url)
+    def to_dict(self, *, language: str = ENGLISH) -> dict[str, Any]:
+        """Return what may be told to the uploader, as JSON-ready data, with sentences in one of our languages."""
+        return answer(self.submission.id, self.record, self.status_url, language=language)
 
 
 class Prelisten:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from prelisten.catalogue import sentence
@@ -37,6 +39,13 @@ def test_submission_speaks_the_senders_language(site):
     assert told["title"] == sentence("decision.hold.title", language="de")
     assert told["progress"]["text"] == sentence("progress.waiting.next", language="de")
     assert site.client().get(status).json["title"] == sentence("decision.hold.title")
+
+
+def test_answer_to_an_upload_speaks_the_senders_language(site):
+    """The first answer is in the same language as those that follow."""
+    data = {"file": (io.BytesIO(wav_bytes(speech_like(2.0, seed=8))), "a.wav")}
+    told = site.client().post(f"{API}/uploads", data=data, headers=asking("de")).json
+    assert told["title"] == sentence("decision.hold.title", language="de")
 
 
 def test_error_speaks_the_senders_language(site):

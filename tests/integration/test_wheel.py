@@ -37,7 +37,7 @@ def call(*command: object, cwd: Path, env: dict[str, str] | None = None) -> str:
 
 def copy_of_the_tree(target: Path) -> Path:
     """Copy what a wheel is made from, so that building leaves no trace in the checkout."""
-    for name in ("server", "wasm_detector"):
+    for name in ("server", "wasm_detector", "web/docs"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, target / name)

@@ -140,7 +140,7 @@ def upload() -> tuple[Response, int]:
     if api_key is None:
         _allowed_origin()
     screening = current_app.extensions["prelisten"].screen("file", action=UPLOAD_ACTION, api_key=api_key)
-    response = fresh(**screening.to_dict())
+    response = fresh(**screening.to_dict(language=asked_language()))
     response.headers["Location"] = screening.status_url
     return response, 202 if screening.record is None else 201
 
