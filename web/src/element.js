@@ -509,9 +509,10 @@ export class PrelistenCheck extends Attributes {
     return this.isConnected ? this.#recorder.start() : undefined;
   };
 
-  /** @param {string} part of ours that gets the focus where we have it; the input where there is no such part */
+  /** @param {string} part of ours that gets the focus unless it is elsewhere; the input where there is no such part */
   async #focus(part) {
-    if (!this.matches(":focus-within")) return;
+    const { activeElement, body } = document; // A button that is gone leaves it to the body.
+    if (activeElement && activeElement !== body && !this.matches(":focus-within")) return;
     await new Promise((resolve) => setTimeout(resolve));
     await this.updateComplete;
     const there = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[part=${part}]`));
