@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, installer, locales, output, runtime, trim
+from bundling import archives, installer, locales, output, runtime, trim, wasm
 from bundling.errors import BundleError
 from bundling.inside import Inside
 from bundling.toolchain import Node, Say, find_node, pip, run
@@ -35,6 +35,7 @@ from bundling.toolchain import Node, Say, find_node, pip, run
 # Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
 SOURCE_DATE_EPOCH = "315532800"
 STDLIB = "python_stdlib.zip"
+MAIN_MODULE = "pyodide.asm.wasm"
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
 
@@ -158,10 +159,12 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
             bytecode = inside.compiled([sources / name for name in (STDLIB, numpy, wheel)])
             rests = {STDLIB: "stdlib-rest.zip", numpy: "numpy-rest.zip"}
             trim.put_trimmed(bytecode, folder, loaded=found["modules"], rests=rests)
-    glue = [path for name, path in core.items() if name.endswith(".mjs") and not bundle.full]
-    _minify(bundle, glue, folder)
+            main, glue = core[MAIN_MODULE], core["pyodide.asm.mjs"]
+            wasm.put_slim(main, folder / main.name, glue=glue, wheel=sources / numpy, tables=inside.tables())
+    if not bundle.full:
+        _minify(bundle, [path for name, path in core.items() if name.endswith(".mjs")], folder)
     for name, path in core.items():
-        if path not in glue and name not in (STDLIB, runtime.LOCKFILE):
+        if name != runtime.LOCKFILE and not (folder / name).exists():
             shutil.copyfile(path, folder / name)
     lockfile = _lockfile(
         bundle, lock.version, core[runtime.LOCKFILE], numpy=folder / numpy, wheel=folder / wheel

@@ -1,5 +1,6 @@
 // Runs Pyodide under Node, for what only the browser's own Python can tell or make:
 //   node inside.mjs modules '{"core": folder, "wheels": [path...], "targets": [path]}'       what a screening loads
+//   node inside.mjs tables  '{"core": folder, "targets": [path]}'                           where unused tables lie
 //   node inside.mjs compile '{"core": folder, "sources": [path...], "targets": [path...]}'   sources to bytecode
 import { readFile, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
@@ -22,6 +23,8 @@ if (task === "modules") {
   for (const wheel of wheels) pyodide.unpackArchive(await read(wheel), "wheel");
   const workload = await load("workload");
   await writeFile(targets[0], workload.run());
+} else if (task === "tables") {
+  await writeFile(targets[0], (await load("tables")).ranges());
 } else {
   const { compile_archive } = await load("compiling");
   for (const [index, source] of sources.entries()) {

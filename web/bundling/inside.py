@@ -50,6 +50,13 @@ class Inside:
             self._run("compile", {"sources": sources}, list(missing.values()))
         return made
 
+    def tables(self) -> list[tuple[int, int]]:
+        """Return (address, bytes) of the tables of codecs that no page of ours uses."""
+        target = self._kept([HERE / "pyodide/tables.py"], ".tables.json")
+        if not target.is_file():
+            self._run("tables", {}, [target])
+        return [(address, size) for address, size in json.loads(target.read_text(encoding="utf-8"))]
+
     def _kept(self, inputs: Iterable[Path], suffix: str) -> Path:
         """Return where the result of these inputs is kept."""
         parts = [HERE / "inside.mjs", *(self.core[name] for name in sorted(self.core)), *inputs]
