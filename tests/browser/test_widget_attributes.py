@@ -291,6 +291,20 @@ def test_fieldset_enabled_again_has_its_file_checked(page: Page, app: OwnApp) ->
     assert app.wait_taken().tokens == {"voice": "ok"}
 
 
+def test_fieldset_enabled_again_enables_ours_without_a_file(page: Page, app: OwnApp) -> None:
+    """A form that waits for a consent: the declaration and the microphone can be used after it."""
+    markup = (
+        fast("declare record")
+        .replace("<prelisten-check", "<fieldset disabled><prelisten-check")
+        .replace("</prelisten-check>", "</prelisten-check></fieldset>")
+    )
+    form = opened(page, app, markup)
+    expect(form.page.get_by_role("button", name="Record")).to_be_disabled()
+    form.page.evaluate("document.querySelector('fieldset').disabled = false")
+    expect(form.page.get_by_role("button", name="Record")).to_be_enabled()
+    expect(form.page.get_by_role("checkbox")).to_be_enabled()
+
+
 def test_every_attribute_stands_in_the_docs(page: Page, app: OwnApp) -> None:
     """The table of attributes is complete."""
     form = ready(opened(page, app, fast("")))

@@ -119,8 +119,9 @@ def test_form_goes_at_once_after_a_discarded_recording(mouth: Page, app: OwnApp)
     [
         ("document.querySelector('form').reset()", "reset"),
         ("document.querySelector('prelisten-check').remove()", "removed"),
+        ("document.querySelector('prelisten-check').disabled = true", "disabled"),
     ],
-    ids=["reset", "removed"],
+    ids=["reset", "removed", "disabled"],
 )
 def test_microphone_is_let_go(mouth: Page, app: OwnApp, ends: str, name: str) -> None:
     """A form that is emptied, or an element that leaves the page, does not go on listening."""
@@ -144,6 +145,17 @@ def test_hidden_page_ends_the_recording_and_keeps_it(mouth: Page, app: OwnApp) -
     )
     form.wait_for("done")
     expect(form.page.locator("[part=record-note]")).to_contain_text("ended when you left this page")
+    assert form.page.evaluate("document.querySelector('#voice').files.length") == 1
+
+
+def test_microphone_whose_level_cannot_be_shown_is_recorded(mouth: Page, app: OwnApp) -> None:
+    """A browser that refuses the meter its input costs the meter, not the recording."""
+    refuses = "AudioContext.prototype.createMediaStreamSource = () => { throw new Error('another rate'); };"
+    form = with_microphone(mouth, app, 'record test="clear"', script=refuses)
+    begin(form)
+    form.page.wait_for_timeout(800)
+    form.page.get_by_role("button", name=STOP).click()
+    form.wait_for("done")
     assert form.page.evaluate("document.querySelector('#voice').files.length") == 1
 
 

@@ -39,7 +39,8 @@ export async function loadParts(language) {
     code = null;
     throw error;
   });
-  const [parts, catalogue] = await Promise.all([code, sentences(language)]);
+  const words = sentences(language).catch(() => sentences("en")).catch(() => EARLY); // Never what a check fails by.
+  const [parts, catalogue] = await Promise.all([code, words]);
   return { ...parts, catalogue };
 }
 

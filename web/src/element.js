@@ -228,12 +228,21 @@ export class PrelistenCheck extends Attributes {
       await checks.running;
     } catch (error) {
       if (this.#checks !== waiting || !waiting.isBusy) return;
-      const isOffline = !navigator.onLine;
-      waiting.state = isOffline ? "offline" : "error";
-      waiting.code = isOffline ? "offline" : "load_failed";
-      this.#refresh();
-      this.#failed({ ...waiting, file: files[0] }, String(error));
+      this.#notLoaded(waiting, files[0], error);
     }
+  }
+
+  /**
+   * @param {Waiting} waiting
+   * @param {File | null} file
+   * @param {unknown} error why the lazy parts are not there
+   */
+  #notLoaded(waiting, file, error) {
+    const isOffline = !navigator.onLine;
+    waiting.state = isOffline ? "offline" : "error";
+    waiting.code = isOffline ? "offline" : "load_failed";
+    this.#refresh();
+    this.#failed({ ...waiting, file }, String(error));
   }
 
   /** Stop analysing. The form can still be sent. */
@@ -263,8 +272,9 @@ export class PrelistenCheck extends Attributes {
   /** @param {boolean} disabled by a fieldset */
   formDisabledCallback(disabled) {
     this.#formDisabled = disabled;
-    if (disabled) this.reset();
-    else if (this.file) this.#chosen();
+    if (disabled) this.#recorder?.discard();
+    if (disabled || !this.file) this.reset();
+    else this.#chosen();
   }
 
   formResetCallback() {
@@ -372,7 +382,7 @@ export class PrelistenCheck extends Attributes {
   }
 
   /**
-   * @param {{code: string, file: File, state: State}} check
+   * @param {{code: string, file: File | null, state: State}} check
    * @param {string} message
    */
   #failed({ code, file, state }, message) {
@@ -456,7 +466,7 @@ export class PrelistenCheck extends Attributes {
    */
   async #sealInTime(signal) {
     await this.#recorder?.stop();
-    if (this.#isSwapped()) this.check(); // Nobody has heard these.
+    if (this.#isSwapped() && this.auto !== "manual") this.check(); // Nobody has heard these.
     const { staleCount } = this.#checks;
     for (let running; running !== this.#checks.running; ) await (running = this.#checks.running); // A new file starts anew.
     const checks = this.#checks;
@@ -499,8 +509,11 @@ export class PrelistenCheck extends Attributes {
   }
 
   #record = async () => {
-    const { Recorder } = await this.#load();
-    this.#recorder ??= new Recorder({
+    const parts = await this.#load().catch((error) => {
+      if (this.#checks instanceof Waiting) this.#notLoaded(this.#checks, null, error);
+    });
+    if (!parts) return undefined;
+    this.#recorder ??= new parts.Recorder({
       changed: () => this.requestUpdate(),
       say: (key) => this.#say(key),
       recorded: (file) => this.input && putFiles(this.input, file),

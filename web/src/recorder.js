@@ -84,7 +84,7 @@ export class Recorder {
       else stop(stream); // Given up meanwhile.
     } catch (error) {
       const { name } = /** @type {DOMException} */ (error);
-      this.#release();
+      this.discard();
       this.#refuse(CODES[name] ?? "microphone_busy");
     }
   }
@@ -106,12 +106,12 @@ export class Recorder {
 
   /** @param {MediaStream} stream */
   #begin(stream) {
+    this.#stream = stream; // Let go of, whatever fails from here on.
     const [type, ending] = TYPES.find(([mime]) => MediaRecorder.isTypeSupported(mime)) ?? ["", "webm"];
     const options = { audioBitsPerSecond: BITS_PER_S, ...(type && { mimeType: type }) };
     const recorder = new MediaRecorder(stream, options);
     /** @type {Blob[]} */
     const pieces = [];
-    this.#stream = stream;
     this.#recorder = recorder;
     this.#startedAt = performance.now();
     this.#level = this.#loudest = 0;
@@ -140,6 +140,7 @@ export class Recorder {
 
   /** @param {string} note why it ended, where the person did not say so */
   #end(note) {
+    clearInterval(this.#timer);
     this.#note = note;
     this.stop();
     this.listener.say(note);
@@ -147,20 +148,36 @@ export class Recorder {
 
   /** @param {MediaStream} stream whose level is shown */
   #listen(stream) {
-    this.#audio = new AudioContext();
-    const analyser = this.#audio.createAnalyser();
-    this.#audio.createMediaStreamSource(stream).connect(analyser);
-    const samples = new Float32Array(analyser.fftSize);
+    const loudness = this.#meter(stream);
     this.#timer = setInterval(() => {
-      analyser.getFloatTimeDomainData(samples);
-      this.#level = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-      this.#loudest = Math.max(this.#loudest, this.#level);
       if (this.#seconds >= LONGEST_S) return this.#end("ui.record.ended.limit");
-      const isQuiet = this.#seconds > QUIET_AFTER_S && this.#loudest < QUIET_BELOW;
+      this.#level = loudness ? loudness() : 0;
+      this.#loudest = Math.max(this.#loudest, this.#level);
+      const isQuiet = loudness && this.#seconds > QUIET_AFTER_S && this.#loudest < QUIET_BELOW;
       if (isQuiet && !this.#note) this.listener.say("ui.record.quiet");
       this.#note = isQuiet ? "ui.record.quiet" : "";
       return this.listener.changed();
     }, LEVEL_EVERY_MS);
+  }
+
+  /**
+   * @param {MediaStream} stream
+   * @returns {(() => number) | null} the peak of the last moments, 0 to 1; null where this browser cannot measure it:
+   *   some refuse a microphone whose rate is not the context's
+   */
+  #meter(stream) {
+    try {
+      this.#audio = new AudioContext();
+      const analyser = this.#audio.createAnalyser();
+      this.#audio.createMediaStreamSource(stream).connect(analyser);
+      const samples = new Float32Array(analyser.fftSize);
+      return () => {
+        analyser.getFloatTimeDomainData(samples);
+        return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+      };
+    } catch {
+      return null;
+    }
   }
 
   /** Let go of the microphone: the browser's own sign of it disappears. */
