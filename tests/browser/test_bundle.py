@@ -145,5 +145,5 @@ def test_altered_archive_is_refused(page: Page, greedy: Server) -> None:
     form.choose(wav_bytes(speech_like(9.0, seed=6)))
     form.wait_for("done")
     (reason,) = [reason for reason in form.result()["reasons"] if reason["code"].startswith("EXTENSION")]
-    assert (reason["code"], reason["params"]["problem"]) == ("EXTENSION_FAILED", "error")
+    assert (reason["code"], reason["params"]["problem"]) == ("EXTENSION_FAILED", "not_installed")
     assert form.result()["spoof_score"] is not None
