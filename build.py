@@ -98,7 +98,7 @@ def install(extras: set[str]) -> None:
     STAMP.write_text(" ".join([wanted, *sorted(extras)]))
 
 
-def bundle(*, full: bool = False) -> None:
+def bundle(*, full: bool = False, builder: str = "pip") -> None:
     """Make web/dist: Pyodide, numpy and the detector for the browser, and the widget. Fast when nothing changed."""
     install({"bundle"})
     sys.path.insert(0, str(ROOT / "web"))
@@ -106,7 +106,9 @@ def bundle(*, full: bool = False) -> None:
 
     with step("Assembling the browser bundle"):
         try:
-            browser_bundle.build(ROOT, python=PYTHON, say=lambda line: say(f"   {line}"), full=full)
+            browser_bundle.build(
+                ROOT, python=PYTHON, say=lambda line: say(f"   {line}"), full=full, builder=builder
+            )
         except browser_bundle.BundleError as error:
             raise StepError(str(error)) from error
 
@@ -244,11 +246,14 @@ def main() -> int:
             sub.add_argument("--full", action="store_true", help="heavy properties at their full size")
         if name == "bundle":
             sub.add_argument("--full", action="store_true", help="Pyodide and numpy as they are shipped")
+            sub.add_argument(
+                "--builder", choices=("pip", "pyodide"), default="pip", help="makes the detector's wheel"
+            )
     arguments, arguments_rest = parser.parse_known_args()
     arguments.rest = [part for part in arguments_rest if part != "--"]
     try:
         if arguments.task is None:
-            bundle(full=arguments.full)
+            bundle(full=arguments.full, builder=arguments.builder)
         else:
             arguments.task(arguments)
     except StepError as error:

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -30,10 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bundling import archives, installer, locales, output, runtime, trim, wasm
 from bundling.errors import BundleError
 from bundling.inside import Inside
-from bundling.toolchain import Node, Say, find_node, pip, run
+from bundling.toolchain import Node, Say, find_node, run
+from bundling.wheel import PIP, build_wheel
 
-# Any fixed date makes hatchling's wheel the same bytes each time; this is the earliest that a zip can hold.
-SOURCE_DATE_EPOCH = "315532800"
 STDLIB = "python_stdlib.zip"
 MAIN_MODULE = "pyodide.asm.wasm"
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
@@ -47,6 +45,7 @@ class Bundle:
     python: Path
     say: Say
     full: bool = False
+    builder: str = PIP
     _node: list[Node] = field(default_factory=list)
 
     @property
@@ -71,15 +70,20 @@ class Bundle:
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         files += [self.web / name for name in ("bundle.py", "runtime.lock.json", "package-lock.json")]
         hashed = output.inputs_hash([f for f in files if not IGNORED & set(f.parts)], self.root)
-        return f"{hashed} full" if self.full else hashed
+        return " ".join(
+            [hashed, *(["full"] if self.full else []), *([self.builder] if self.builder != PIP else [])]
+        )
 
 
-def build(root: Path, *, python: Path | None = None, say: Say = print, full: bool = False) -> Path:
+def build(
+    root: Path, *, python: Path | None = None, say: Say = print, full: bool = False, builder: str = PIP
+) -> Path:
     """Make `root/web/dist` when something changed and return it. Raises BundleError with what to do.
 
-    `full` leaves nothing out and compiles nothing: Pyodide and numpy as they are shipped.
+    `full` leaves nothing out and compiles nothing: Pyodide and numpy as they are shipped. `builder` makes the
+    detector's wheel.
     """
-    bundle = _bundle(root, python, say, full=full)
+    bundle = _bundle(root, python, say, full=full, builder=builder)
     dist = bundle.web / "dist"
     inputs = bundle.inputs()
     if output.is_current(dist, inputs):
@@ -93,10 +97,11 @@ def build(root: Path, *, python: Path | None = None, say: Say = print, full: boo
     return dist
 
 
-def _bundle(root: Path, python: Path | None, say: Say, *, full: bool = False) -> Bundle:
+def _bundle(root: Path, python: Path | None, say: Say, *, full: bool = False, builder: str = PIP) -> Bundle:
     """Find the Python of the checkout's own environment when none is given."""
     own = root / ".venv" / "bin" / "python"
-    return Bundle(root.resolve(), python or (own if own.is_file() else Path(sys.executable)), say, full)
+    found = python or (own if own.is_file() else Path(sys.executable))
+    return Bundle(root.resolve(), found, say, full, builder)
 
 
 def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
@@ -148,7 +153,13 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
         sources = Path(folder_of_sources)
         archives.repack(core[STDLIB], sources / STDLIB, archives.keeps_stdlib, added=trim.SHIPPED_STDLIB)
         archives.repack(wheels[numpy], sources / numpy, archives.keeps_numpy, added=trim.SHIPPED_NUMPY)
-        wheel = _detector(bundle, sources)
+        wheel = build_wheel(
+            bundle.root / "wasm_detector",
+            sources,
+            builder=bundle.builder,
+            python=bundle.python,
+            say=bundle.say,
+        )
         found = inside.screening([sources / numpy, sources / wheel])
         if bundle.full:
             for path in (core[STDLIB], sources / wheel):
@@ -213,23 +224,6 @@ def _fetch(bundle: Bundle, lock: runtime.RuntimeLock) -> tuple[dict[str, Path], 
     official = json.loads(core[runtime.LOCKFILE].read_text(encoding="utf-8"))
     pins = runtime.official_wheels(official, lock.wheels)
     return core, runtime.fetch(pins, cache, [cdn, *carriers], say)
-
-
-def _detector(bundle: Bundle, folder: Path) -> str:
-    """Build the pure wheel of `wasm_detector` into `folder` and return its name."""
-    bundle.say("  Building the detector's wheel")
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH}
-    with tempfile.TemporaryDirectory() as work:
-        pip(
-            bundle.python,
-            ["wheel", "--quiet", "--no-deps", "--wheel-dir", work, str(bundle.root / "wasm_detector")],
-            doing="building the detector's wheel",
-            say=bundle.say,
-            env=environment,
-        )
-        wheel = next(Path(work).glob("*.whl"))
-        archives.repack(wheel, folder / wheel.name, archives.keeps_wheel)
-    return wheel.name
 
 
 def check(root: Path, *, python: Path | None = None, say: Say = print) -> None:
