@@ -186,13 +186,22 @@ def test_tables_name_what_there_is(page: Page, app: OwnApp) -> None:
     opened(page, app, PLAIN).page.locator("prelisten-check[state]").wait_for()
     observed = page.evaluate("customElements.get('prelisten-check').observedAttributes")
     assert set(observed) - {"state"} == set(named("Attributes"))
-    members = page.evaluate(
-        """() => Object.getOwnPropertyNames(customElements.get('prelisten-check').prototype)"""
+    members, statics = page.evaluate(
+        """() => {
+          const element = customElements.get('prelisten-check');
+          const kinds = [element, Object.getPrototypeOf(element)];
+          return [
+            kinds.flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype)),
+            Object.getOwnPropertyNames(element).filter((name) => typeof element[name] === 'function'),
+          ];
+        }"""
     )
-    theirs = {name.removesuffix("()") for name in named("Properties and methods")}
+    named_here = {name.partition("(")[0] for name in named("Properties and methods")}
+    theirs = {name for name in named_here if "." not in name}
     ours = {name for name in members if not re.search("Callback|constructor|render|updated|^[A-Z_]", name)}
     assert theirs <= ours | set(observed)
-    assert ours - set(observed) - {"maxSeconds"} <= theirs
+    assert ours - set(observed) - {"maxSeconds", "workerSrc"} <= theirs
+    assert named_here - theirs == {f"PrelistenCheck.{name}" for name in statics}
     states = re.search(r"@typedef \{(\"idle\".*?)\} State", source, re.DOTALL)[1]
     assert set(named("States")) == set(re.findall(r'"(\w+)"', states))
     events = {f"prelisten-{name}" for name in re.findall(r'#emit\("(\w+)"', source)}
