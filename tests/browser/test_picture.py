@@ -206,7 +206,7 @@ def test_arrows_follow_the_direction_of_writing(high: FormPage) -> None:
 def test_what_was_not_listened_to_is_drawn_and_said(page: Page, server: Server) -> None:
     """Of twenty minutes three pieces were heard: the rest is hatched, named in the legend, and listed."""
     form = drawn(page, server, LONG)
-    assert page.locator("prelisten-check .unheard[fill]").count() == 2
+    expect(page.locator("prelisten-check .unheard[fill]")).to_have_count(2)
     expect(page.locator("prelisten-check figcaption")).to_contain_text("Not listened to")
     told = page.locator("prelisten-check div.unseen").inner_text()
     assert "Listened to: 0:00–0:08, 8:20–8:28, 19:52–20:00." in told
@@ -221,6 +221,7 @@ def test_what_was_not_listened_to_is_drawn_and_said(page: Page, server: Server) 
 def test_heard_pieces_keep_their_proportions(page: Page, server: Server) -> None:
     """Segments of equal length are equally wide, however long the gaps between them are."""
     drawn(page, server, LONG)
+    expect(page.locator("prelisten-check [part=segment]")).to_have_count(6)
     widths = page.locator("prelisten-check [part=segment]").evaluate_all(
         "(all) => all.map((each) => each.getBoundingClientRect().width)"
     )

@@ -129,4 +129,4 @@ def test_long_recording_is_heard_in_windows(form: FormPage) -> None:
     form.wait_for("done")
     coverage = form.result()["coverage"]
     assert coverage["analysed_s"] == pytest.approx(8.0, abs=0.5)
-    assert "of 40 s, in pieces" in form.text()
+    assert "of 40 sec, in pieces" in form.text()
