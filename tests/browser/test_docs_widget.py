@@ -61,7 +61,7 @@ def test_markup_carries_a_token(page: Page, app: OwnApp, markup: str, state: str
     form = opened(page, app, quick(markup))
     form.page.locator("prelisten-check[state]").wait_for()
     form.choose(VOICE)
-    form.page.get_by_role("button", name="Send", exact=True).click()
+    form.page.get_by_role("button", name="Send", exact=True).press("Enter")
     assert app.wait_taken().tokens == {"voice": state}
     assert form.told("CSP") == form.told("ERROR") == []
 
@@ -79,7 +79,7 @@ def test_handler_that_posts_by_fetch(page: Page, app: OwnApp) -> None:
     form = opened(page, app, quick(PLAIN), FETCH)
     form.page.locator("prelisten-check[state]").wait_for()
     form.choose(VOICE)
-    form.page.get_by_role("button", name="Send", exact=True).click()
+    form.page.get_by_role("button", name="Send", exact=True).press("Enter")
     assert app.wait_taken().tokens == {"voice": "ok"}
     form.page.get_by_text("Sent", exact=True).wait_for()
 
@@ -102,7 +102,7 @@ def test_upload_library_posts_by_itself(page: Page, app: OwnApp) -> None:
     markup = f'{SCRIPT}<input type="file" id="file" aria-label="File"><button id="upload">Upload</button>'
     form = opened(page, app, markup, SCREEN.replace('"voice-upload" }', '"voice-upload", test: "high" }'))
     form.choose(VOICE)
-    form.page.locator("#upload").click()
+    form.page.locator("#upload").press("Enter")
     assert app.wait_taken().tokens == {"voice": "ok"}
     assert form.page.locator("#told").inner_text() == "high"
 

@@ -237,7 +237,7 @@ def test_person_who_sends_during_the_check_is_told_and_can_go_at_once(form: Form
     """A held submit says that it waits, and why; "Send now" sends the file without a hint."""
     form.page.route("**/*.wasm", lambda route: None)  # The runtime never arrives.
     form.choose(wav_bytes(speech_like(4.0, seed=61)))
-    form.page.locator("#send").click()
+    form.page.locator("#send").press("Enter")
     panel = form.page.locator("prelisten-check .panel")
     expect(panel).to_contain_text("sent as soon as the check is done", timeout=10_000)
     panel.get_by_role("button", name="Send now").click()
