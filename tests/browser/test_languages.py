@@ -99,6 +99,20 @@ def test_language_follows_the_page(page: Page, running: OwnApp) -> None:
     page.get_by_text(sentence("band.elevated", language="tr"), exact=True).first.wait_for()
 
 
+def test_language_may_change_while_the_first_one_loads(page: Page, running: OwnApp) -> None:
+    """The sentences of the language that was left come late, and are not shown."""
+    form = opened(page, running, 'test="elevated"', 'id="around" lang="fr"')
+    held: list[Route] = []
+    page.route("**/locales/fr.json", lambda route: held.append(route))
+    with page.expect_request("**/locales/fr.json"):
+        form.choose(VOICE)
+    page.locator("#around").evaluate("(node) => node.setAttribute('lang', 'tr')")
+    page.get_by_text(sentence("ui.idle", language="tr")).wait_for()
+    held[0].continue_()
+    form.wait_for("done")
+    page.get_by_text(sentence("band.elevated", language="tr"), exact=True).first.wait_for()
+
+
 def test_figures_are_those_of_the_language(page: Page, running: OwnApp) -> None:
     """A score in Persian has Persian digits; a length in German has its own unit."""
     form = opened(page, running, 'test="high" show="score"', 'lang="fa" dir="rtl"')

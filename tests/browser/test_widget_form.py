@@ -95,6 +95,19 @@ def test_check_again_after_cancelling(form: FormPage) -> None:
     form.wait_for("done")
 
 
+def test_check_again_after_cancelling_before_the_parts_are_there(form: FormPage) -> None:
+    """A script may cancel at once: the person still gets the button that starts over."""
+    held: list[Route] = []
+    form.page.route("**/panel.js", lambda route: held.append(route), times=1)
+    with form.page.expect_request("**/panel.js"):
+        form.choose(SHORT)
+    form.page.evaluate("document.querySelector('prelisten-check').cancel()")
+    form.wait_for("cancelled")
+    held[0].continue_()
+    form.page.locator("[part=retry-button]").click()
+    form.wait_for("done")
+
+
 def test_another_file_replaces_the_first_one(form: FormPage) -> None:
     """Choosing again while it listens restarts with the new file; the old one never gives a result."""
     form.page.evaluate(

@@ -35,6 +35,7 @@ const post = (event) => {
   fetch("/take", { method: "POST", body: new FormData(event.target, event.submitter) });
 };
 """
+FORM_POSTS = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +109,7 @@ def test_native_form_carries_a_good_token(page: Page, app: OwnApp) -> None:
 
 def test_handler_that_posts_by_fetch_runs_once_with_the_token(page: Page, app: OwnApp) -> None:
     """A framework that prevents the submit and reads FormData finds the token, once, also when sent at once."""
-    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
-    form = opened(page, app, form_markup(), script=script)
+    form = opened(page, app, form_markup(), script=FORM_POSTS)
     form.choose(VOICE)
     form.page.locator("#send").press("Enter")
     assert app.wait_taken().tokens == {"voice": "ok"}
@@ -197,8 +197,7 @@ def test_the_pressed_button_decides_where_and_how(page: Page, app: OwnApp) -> No
 
 def test_clicks_and_enter_during_the_hold_are_one_submission(page: Page, app: OwnApp) -> None:
     """An impatient person makes one submission, by a handler that would run as often as it is asked."""
-    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
-    form = opened(page, app, form_markup(extra='<input name="title" value="t">'), script=script)
+    form = opened(page, app, form_markup(extra='<input name="title" value="t">'), script=FORM_POSTS)
 
     def slowly(route: Route) -> None:
         time.sleep(0.7)
@@ -217,8 +216,7 @@ def test_clicks_and_enter_during_the_hold_are_one_submission(page: Page, app: Ow
 
 def test_sending_again_later_has_a_token_of_its_own(page: Page, app: OwnApp) -> None:
     """A page that stays, and a person who sends a second time: the first token is spent, so there is another."""
-    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
-    form = chosen(opened(page, app, form_markup(), script=script))
+    form = chosen(opened(page, app, form_markup(), script=FORM_POSTS))
     form.page.locator("#send").click()
     first = app.wait_taken()
     form.page.wait_for_timeout(1200)
@@ -230,8 +228,7 @@ def test_sending_again_later_has_a_token_of_its_own(page: Page, app: OwnApp) -> 
 
 def test_spent_token_is_not_sent_again_when_sealing_fails(page: Page, app: OwnApp) -> None:
     """The second sending meets a server that cannot seal: no token is better than one that is spent."""
-    script = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
-    form = chosen(opened(page, app, form_markup(), script=script))
+    form = chosen(opened(page, app, form_markup(), script=FORM_POSTS))
     form.page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "ok"}
     form.page.route("**/prelisten/v1/seal", lambda route: route.fulfill(status=500))
@@ -482,6 +479,21 @@ def test_connection_that_breaks_costs_the_token_at_most(page: Page, app: OwnApp,
     form.page.route(f"**/prelisten/v1/{path}", lambda route: route.abort())
     chosen(form).page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "absent"}
+
+
+def test_hold_that_ran_out_spends_no_later_token(page: Page, app: OwnApp) -> None:
+    """A form that went without waiting has nothing to do with the file that is chosen next."""
+    form = opened(page, app, form_markup('seal="result" wait="100"'), script=FORM_POSTS)
+    form.choose(LONG)
+    form.wait_for("loading", "reading", "analysing")
+    form.page.locator("#send").click()
+    assert app.wait_taken().tokens == {"voice": "absent"}
+    chosen(form)
+    wait_sealed(form)
+    form.page.wait_for_timeout(300)
+    form.page.locator("#send").click()
+    assert app.wait_taken(2).tokens == {"voice": "ok"}
+    assert seals(form) == 1
 
 
 def test_another_button_pressed_during_the_hold_counts(page: Page, app: OwnApp) -> None:

@@ -220,10 +220,12 @@ export class PrelistenCheck extends Attributes {
   async #begin(files, waiting) {
     try {
       const { CheckList } = await this.#load();
-      if (this.#checks !== waiting || !waiting.isBusy) return; // Another file, or cancelled.
+      if (this.#checks !== waiting) return; // Another file.
       if (!this.isConnected) return; // Checked when it is put back.
-      const checks = (this.#checks = new CheckList(this.#host));
+      const checks = new CheckList(this.#host);
       checks.start(files);
+      if (!waiting.isBusy) checks.cancel(); // Before there was anything to stop; each file can be checked again.
+      this.#checks = checks;
       this.#refresh();
       await checks.running;
     } catch (error) {
@@ -345,23 +347,30 @@ export class PrelistenCheck extends Attributes {
   /** Speak the language of the place in the page; what was announced already stays as it was said. */
   #speak = async () => {
     const language = languageOf(this);
-    if (language === this.#language) return;
+    if (language === this.#language) return undefined;
     this.#language = language;
+    return this.#translate();
+  };
+
+  async #translate() {
+    const language = this.#language;
     const early = await earlySentences(language);
     const catalogue = this.#parts && (await sentences(language).catch(() => null));
     if (language !== this.#language) return; // Changed again meanwhile.
     this.#early = early;
     if (this.#parts && catalogue) this.#parts = { ...this.#parts, catalogue };
     this.requestUpdate();
-  };
+  }
 
   async #load() {
-    const parts = await loadParts(this.#language);
+    const language = this.#language;
+    const parts = await loadParts(language);
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
     const session = (this.#session ??= new parts.Session(endpointOf(this.endpoint), binding));
     if (!this.#parts) {
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
+      if (language !== this.#language) this.#translate(); // Changed while they loaded.
       this.requestUpdate();
     }
     if (this.#checks.isBusy && !this.#announcement) this.#say("ui.announce.start");
@@ -446,6 +455,7 @@ export class PrelistenCheck extends Attributes {
    */
   async #prepare(signal) {
     this.#wait(true);
+    signal.addEventListener("abort", () => this.#checks.spend(), { once: true }); // The form goes with what there is.
     try {
       return await this.#sealInTime(signal);
     } finally {
@@ -475,7 +485,7 @@ export class PrelistenCheck extends Attributes {
       await checks.seal(signal, this.seal === "result");
     }
     const mayGo = checks.staleCount === staleCount;
-    if (mayGo) checks.spend(); // They go now; the next submit needs others.
+    if (mayGo && !signal.aborted) checks.spend(); // They go now; the next submit needs others.
     return mayGo;
   }
 
