@@ -21,8 +21,9 @@ from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import claim_of
 from wasm_detector.model import detector_id, load_model
 from wasm_detector.peaks import Peaks
+from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
-from wasm_detector.streaming import Stream
+from wasm_detector.streaming import SEGMENT_S, Stream
 from wasm_detector.wav import ExactSums, decode_frames
 from wasm_detector.waveform import MAX_RATE, MIN_RATE
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from wasm_detector.extensions import Loaded
 
 MAX_SECONDS = 120.0
+LIVE_S = 3_600.0
+"""What is still being recorded is heard for so long; recorders end sooner."""
 _installed: dict[str, tuple[Loaded, ...]] = {}
 
 
@@ -168,6 +171,23 @@ def _observer(wanted: Any) -> Any:
     return Observer(loaded, missing=missing)
 
 
+class _Follower:
+    """Brings the rolling band up to the segments that a stream has finished."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._rolling = Rolling(stream.model)
+        self._n_taken = 0
+
+    def look(self) -> dict[str, Any]:
+        """Return what may be shown now, {"band", "speech_s"}, as `hint`; `None` as long as there is nothing."""
+        segments = self._stream.segments
+        for score in segments[self._n_taken :]:
+            self._rolling.add(score)
+        self._n_taken = len(segments)
+        return {"hint": self._rolling.to_dict()}
+
+
 class Analysis:
     """One recording being listened to. `wav` is the result of `probe` when its reader is `wav`.
 
@@ -191,6 +211,7 @@ class Analysis:
             max_seconds=float(max_seconds),
             observe=self._observer.hear if self._observer else None,
         )
+        self._follower = _Follower(self._stream)
         self._layout = layout_of(wav) if wav is not None else None
         self._sums = ExactSums()
         heard = self._stream.windows[-1][1] if total_s is None else round(total_s * self._stream.sample_rate)
@@ -203,12 +224,12 @@ class Analysis:
         """Return the [start, end) frames to be fed, in order."""
         return [list(window) for window in self._stream.windows]
 
-    def push(self, buffer: Any, start_frame: int) -> dict[str, float]:
-        """Take mono float32 samples whose first is frame `start_frame`."""
+    def push(self, buffer: Any, start_frame: int) -> dict[str, Any]:
+        """Take mono float32 samples whose first is frame `start_frame`; return `analysed_s` and the rolling `hint`."""
         return self._push(np.frombuffer(_raw(buffer), np.float32), int(start_frame))
 
-    def push_wav(self, buffer: Any, start_frame: int) -> dict[str, float]:
-        """Take raw bytes of whole frames of a WAV."""
+    def push_wav(self, buffer: Any, start_frame: int) -> dict[str, Any]:
+        """Take raw bytes of whole frames of a WAV, and return the same."""
         if self._layout is None:
             raise InvalidWaveformError(
                 "Raw bytes need the layout: give Analysis the probe's result as `wav`."
@@ -217,10 +238,10 @@ class Analysis:
         self._sums += sums
         return self._push(samples, int(start_frame))
 
-    def _push(self, samples: NDArray[np.float32], start: int) -> dict[str, float]:
+    def _push(self, samples: NDArray[np.float32], start: int) -> dict[str, Any]:
         analysed_s = self._stream.push(samples, start=start)
         self._peaks.add(samples, start)
-        return {"analysed_s": analysed_s}
+        return {"analysed_s": analysed_s, **self._follower.look()}
 
     def peek(self) -> dict[str, Any]:
         """Return the rolling result of what was heard so far."""
@@ -240,3 +261,24 @@ class Analysis:
         if self._observer:
             result["reasons"] += [reason.to_dict() for reason in self._observer.reasons()]
         return {"result": result, "claim": claim_of(hint, {**self._facts, **sums})}
+
+
+class Live:
+    """A recording that is still being made. Only its rolling band is told; the finished file is heard anew.
+
+    Every `SEGMENT_S` are a window of their own, so that they are judged as soon as they are there.
+    """
+
+    def __init__(self, sample_rate: float) -> None:
+        n_segment = round(SEGMENT_S * float(sample_rate))
+        starts = range(0, round(LIVE_S / SEGMENT_S) * n_segment, n_segment)
+        self._stream = Stream(float(sample_rate), windows=[(start, start + n_segment) for start in starts])
+        self._follower = _Follower(self._stream)
+        self._n_heard = 0
+
+    def push(self, buffer: Any) -> dict[str, Any]:
+        """Take the mono float32 samples that follow the last ones, and return the rolling `hint`."""
+        samples = np.frombuffer(_raw(buffer), np.float32)
+        self._stream.push(samples, start=self._n_heard)
+        self._n_heard += samples.size
+        return self._follower.look()

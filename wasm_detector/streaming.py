@@ -174,6 +174,11 @@ class Stream:
             end_s=(first + n_frames) / self.sample_rate,
         )
 
+    @property
+    def segments(self) -> tuple[SegmentScore, ...]:
+        """What `model` makes of the segments that are complete, in order."""
+        return tuple(scores[0] for scores in self._scores)
+
     def _close_window(self) -> None:
         """Score what is left of the current window and turn to the next one."""
         if self._n_pending:

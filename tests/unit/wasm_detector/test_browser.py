@@ -60,7 +60,7 @@ def test_decoded_samples_are_taken_as_float32():
     """What the page decoded has no exact sums."""
     analysis = browser.Analysis(16_000, 5.0)
     assert analysis.windows() == [[0, 1_920_000]]
-    assert analysis.push(Proxy(VOICE.tobytes()), 0) == {"analysed_s": 5.0}
+    assert analysis.push(Proxy(VOICE.tobytes()), 0)["analysed_s"] == 5.0
     assert analysis.peek()["band"] == analysis.finish()["result"]["band"]
     assert analysis.finish()["claim"]["exact"] == {}
 
@@ -112,3 +112,25 @@ def test_the_golden_text_holds_every_signal_and_changes_with_the_model(monkeypat
     changed = replace(model, parts=(*others, replace(last, offset=(last.offset[0] + 1e-9, last.offset[1]))))
     monkeypatch.setattr(browser, "load_model", lambda: changed)
     assert browser.golden() != first
+
+
+def test_rolling_hint_comes_with_the_first_segment_and_changes_no_result():
+    """Each piece that is pushed tells what may be shown so far; the result is the one of the whole."""
+    voice = speech_like(14.0, seed=1)
+    analysis = browser.Analysis(16_000, 14.0)
+    told = [analysis.push(voice[at : at + 32_000], at)["hint"] for at in range(0, voice.size, 32_000)]
+    assert told[0] is told[1] is None
+    assert told[-1]["band"] == analysis.finish()["result"]["band"]
+    assert told[2]["speech_s"] < told[-1]["speech_s"]
+    assert analysis.finish()["result"] == screen(voice, 16_000).to_dict()
+
+
+def test_a_recording_that_is_being_made_is_judged_every_four_seconds():
+    """Whatever the size of the chunks, the first band is there after the first four seconds."""
+    voice = speech_like(9.0, seed=31, rate=48_000)
+    live, shown = browser.Live(48_000), []
+    for at in range(0, voice.size, 4_800):
+        shown.append(live.push(Proxy(voice[at : at + 4_800].tobytes()))["hint"])
+    assert shown[38] is None
+    assert shown[39] == browser.Live(48_000).push(voice[:192_000])["hint"]
+    assert shown[-1]["speech_s"] > shown[39]["speech_s"]
