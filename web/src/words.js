@@ -14,13 +14,22 @@ export function fill(sentence, params, language) {
   });
 }
 
+// The first one that a page makes takes tens of milliseconds: in a task of its own, before there is a figure to write.
+setTimeout(() => new Intl.NumberFormat());
+
+/** Making one takes milliseconds, and a sentence may need it many times a second. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
 /**
  * @param {number} value
  * @param {string} language
  * @param {Intl.NumberFormatOptions} [options]
  */
 function number(value, language, options) {
-  return new Intl.NumberFormat(language, options).format(value);
+  const key = language + JSON.stringify(options);
+  const format = formats.get(key) ?? new Intl.NumberFormat(language, options);
+  formats.set(key, format);
+  return format.format(value);
 }
 
 /**
