@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from flask import Flask, g, request, url_for
@@ -21,13 +22,13 @@ from prelisten.errors import PrelistenError
 from prelisten.metrics import Totals
 from prelisten.pipeline import Services, receive, wait_for_decision
 from prelisten.pressure import Pressure
-from prelisten.records import Action, Context, Decision, Finding, HintCheck, Submission
+from prelisten.records import Action, Context, Decision, Finding, HintCheck, Submission, Upload
 from prelisten.routes import request_log
 from prelisten.routes.admission import Admission
 from prelisten.routes.answers import ReasonText, answer, require_there, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
 from prelisten.routes.client import client_address, page_origin
-from prelisten.routes.intake import FormFields, Intake
+from prelisten.routes.intake import MAX_FIELD_CHARACTERS, FormFields, Intake, quarantined
 from prelisten.routes.rates import Rates, counter_address, counter_options
 from prelisten.supervisor import WorkerSet
 from prelisten.wiring import wire
@@ -195,6 +196,45 @@ class Prelisten:
             submission, is_repeated = receive(upload, services)
             if api_key is not None and is_repeated:
                 self.api_keys.give_upload_back(api_key)
+        return self._screening(submission, wait_s, is_repeated=is_repeated)
+
+    def screen_file(
+        self,
+        path: Path,
+        *,
+        action: str,
+        token: str | None = None,
+        context: Context = Context.FEED,
+        session: str | None = None,
+        origin: str | None = None,
+        file_name: str = "",
+        media_type: str = "",
+        wait_s: float = 0.0,
+    ) -> Screening:
+        """Screen a recording that an upload server of yours (tus, parts) has put on this machine's disk.
+
+        `token` is what came beside it, `origin` the page's where you know it. The file is moved: once this returns
+        it is gone from `path`. Raises `EmptyUploadError`, `UploadTooLargeError` and `StorageError`.
+        """
+        place, sha256, size_bytes = quarantined(path, self.config)
+        upload = Upload(
+            path=str(place),
+            sha256=sha256,
+            size_bytes=size_bytes,
+            file_name=file_name[:MAX_FIELD_CHARACTERS],
+            media_type=media_type[:MAX_FIELD_CHARACTERS],
+            action=action,
+            token=token or None,
+            session=session,
+            origin=origin,
+            context=context,
+        )
+        submission, is_repeated = receive(upload, self.services)
+        return self._screening(submission, wait_s, is_repeated=is_repeated)
+
+    def _screening(self, submission: Submission, wait_s: float | None, *, is_repeated: bool) -> Screening:
+        """Wait a little for the decision, and return what there is."""
+        services = self.services
         self.ensure_workers()
         patience_s = self.config.wait_s if wait_s is None else wait_s
         with self.pressure.waiting() as may_wait:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 import secrets
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -217,6 +218,26 @@ class Intake:
             copy.write(block)
         copy.flush()
         return copy
+
+
+def quarantined(path: Path, config: Config) -> tuple[Path, str, int]:
+    """Move a file that lies on this machine to quarantine; return its new place, its SHA-256 and its size.
+
+    Raises `EmptyUploadError`, `UploadTooLargeError` and `StorageError`; the file is then where it was.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes == 0:
+            raise EmptyUploadError("The recording is empty (0 bytes). Choose another file, then send again.")
+        if size_bytes > config.max_upload_bytes:
+            raise UploadTooLargeError(config.max_upload_bytes)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        folder = config.data / "quarantine"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Path(shutil.move(path, folder / secrets.token_hex(16))), sha256, size_bytes
+    except OSError as error:
+        raise StorageError(f"The upload cannot be moved ({error}) and was not taken; try later.") from error
 
 
 def _short(text: str | None) -> str:
