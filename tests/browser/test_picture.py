@@ -346,3 +346,20 @@ def test_announcements(page: Page, server: Server) -> None:
     quarters = said[1:-1]
     assert quarters == sorted(set(quarters))
     assert set(quarters) <= {"25 percent checked.", "50 percent checked.", "75 percent checked."}
+
+
+@pytest.mark.parametrize("width", [1100, 320])
+def test_result_moves_the_form_below_by_little(page: Page, server: Server, width: int) -> None:
+    """The picture's room is kept while it listens: a button stays under the pointer that is about to press it."""
+    page.set_viewport_size({"width": width, "height": 900})
+    listening = worker.progress("analysing", 0.4, seconds=12.0, total=24.0)
+    worker.play(page, listening, worker.finished("clear", [0.1] * 6), pause_ms=1500)
+    form = FormPage(page, server.url).open()
+    form.choose(VOICE)
+    form.wait_for("analysing")
+    before = page.locator("#send").bounding_box()
+    page.get_by_role("slider").wait_for()
+    after = page.locator("#send").bounding_box()
+    assert before
+    assert after
+    assert abs(after["y"] - before["y"]) < after["height"] / 2

@@ -138,8 +138,23 @@ function busy(view, lit) {
         </div>
       </div>
       <progress part="meter" max="1" .value=${here?.fraction ?? 0} aria-label=${catalogue[`ui.${state}`]}></progress>
+      ${isDrawn(view) ? html`<div class="room"></div><dl class="facts">${next(view, false, lit)}</dl>` : nothing}
     </div>
   `;
+}
+
+/**
+ * @param {View} view
+ * @returns {boolean} whether a picture is to stand open in the panel: its room is kept, so that the form below stays
+ *   where it is when the result comes
+ */
+function isDrawn(view) {
+  return view.waveform && !isFolded(view) && view.appearance !== "status";
+}
+
+/** @param {View} view */
+function isFolded({ appearance, title }) {
+  return appearance === "compact" || Boolean(title);
 }
 
 /**
@@ -226,26 +241,25 @@ function done(view, lit) {
  */
 function rest(view, result, lit) {
   const { html, nothing } = lit;
-  const { catalogue, show, appearance, title } = view;
+  const { catalogue, show } = view;
   const drawn = drawing(view);
   const content = html`
     ${drawn ? drawn.picture(view, result, lit) : nothing} ${show === "nothing" ? nothing : reasons(view, result, lit)}
     <dl class="facts">
       <div part="coverage"><dd>${coverage(view, result)}</dd></div>
-      ${next(view, result, lit)}
+      ${next(view, show !== "nothing" && result.band !== "clear", lit)}
     </dl>
   `;
-  if (appearance !== "compact" && !title) return content;
+  if (!isFolded(view)) return content;
   return html`<details class="fold"><summary>${catalogue["ui.details"]}</summary>${content}</details>`;
 }
 
 /**
  * @param {View} view
- * @param {Result} result
+ * @param {boolean} isAsked whether a person who reads this may wonder if the recording can be sent
  * @param {Lit} lit
  */
-function next({ catalogue, show }, { band }, { html }) {
-  const isAsked = show !== "nothing" && band !== "clear"; // Whoever reads this may wonder whether it can be sent.
+function next({ catalogue }, isAsked, { html }) {
   const sentences = [catalogue["ui.next"], isAsked ? catalogue["ui.next.anyway"] : ""];
   return html`<div><dt>${catalogue["ui.next.title"]}</dt><dd>${sentences.join(" ").trim()}</dd></div>`;
 }
