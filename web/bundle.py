@@ -262,7 +262,8 @@ def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
     _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": python.lockfile})
     _script(bundle, "client.js", folder / "client.js", {"DETECTOR": python.detector})
     _script(bundle, "panel.js", folder / "panel.js", {})
-    _script(bundle, "waveform.js", folder / "waveform.js", {})
+    for on_demand in ("waveform.js", "microphone.js"):
+        _script(bundle, on_demand, folder / on_demand, {})
 
 
 def _script(bundle: Bundle, entry: str, target: Path, define: Mapping[str, Any]) -> None:

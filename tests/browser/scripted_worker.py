@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 SCRIPT = """
 const script = %s;
 self.addEventListener("message", ({ data: { kind, job } }) => {
+  if (kind === "hear") for (const hint of %s) self.postMessage({ kind: "heard", job, hint });
   if (kind !== "screen") return;
   for (const [at, message] of script.entries()) {
     const { peaks } = message.outcome ?? {};
@@ -23,9 +24,14 @@ self.addEventListener("message", ({ data: { kind, job } }) => {
 """
 
 
-def play(page: Page, *messages: dict[str, Any], pause_ms: int = 0) -> None:
-    """Have the page's next worker answer each recording with these messages, `pause_ms` apart."""
-    body = SCRIPT % (json.dumps(messages), pause_ms)
+def play(
+    page: Page, *messages: dict[str, Any], pause_ms: int = 0, heard: tuple[dict[str, Any] | None, ...] = ()
+) -> None:
+    """Have the page's next worker answer each recording with these messages, `pause_ms` apart.
+
+    `heard` are the rolling hints that it tells of a recording that is being made.
+    """
+    body = SCRIPT % (json.dumps(messages), json.dumps(heard), pause_ms)
     page.route("**/worker.js", lambda route: route.fulfill(body=body, content_type="text/javascript"))
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserType, Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, Route, expect
 
-from tests.browser.form_page import FormPage
+from tests.browser import scripted_worker as worker
+from tests.browser.form_page import LOAD_MS, FormPage
 from tests.browser.own_app import OwnApp, form_markup, own_app
-from tests.browser.test_widget_submit import VOICE, opened
+from tests.browser.test_widget_submit import VOICE, opened, wait_told
 from tests.recordings import speech_like, wav_bytes
 
 RECORD = "Record with the microphone"
 STOP, DISCARD = "Stop and use it", "Discard"
+WAITING = "A first impression follows after a few seconds of speech."
+FIRST = re.compile(r"^So far, and it may still change: (No signs found|Some signs|Strong signs).*\.$")
+HINT = {"band": "clear", "speech_s": 4.0}
 TRACKS_ENDED = """
 const { stop } = MediaStreamTrack.prototype;
 MediaStreamTrack.prototype.stop = function () { console.log("RELEASED"); return stop.call(this); };
@@ -66,14 +71,29 @@ def begin(form: FormPage) -> None:
 
 
 def test_recording_becomes_the_inputs_file_and_is_heard(mouth: Page, app: OwnApp) -> None:
-    """By keyboard alone: record, stop, a band, send; the token is about what was recorded."""
+    """By keyboard alone: record, a first impression, stop, a band, send; the token is about what was recorded.
+
+    The runtime comes when somebody speaks already: that is no impression, and no loss.
+    """
+    late: list[Route] = []
+    mouth.route("**/pyodide.asm.wasm", lambda route: late.append(route))
     form = with_microphone(mouth, app)
     begin(form)
     expect(form.page.locator("[part=stop-button]")).to_be_focused()
-    form.page.wait_for_timeout(4000)
+    impression = form.page.locator("[part=rolling]")
+    wait_told(form, "ASKED hear")
+    expect(impression).to_have_count(0)
+    assert late
+    for route in late:
+        route.continue_()
+    mouth.unroute("**/pyodide.asm.wasm")
+    expect(impression).to_have_text(WAITING, timeout=LOAD_MS)
+    expect(impression).to_have_text(FIRST, timeout=30_000)
+    expect(form.page.get_by_role("status")).not_to_contain_text("So far")
     level = form.page.get_by_role("meter", name="Loudness").evaluate("meter => meter.value")
     assert 0.01 < level <= 1
     form.page.keyboard.press("Enter")
+    expect(impression).to_have_count(0)
     form.wait_for("done")
     assert form.result()["coverage"]["total_s"] >= 3.0
     assert form.told("RELEASED")
@@ -124,12 +144,42 @@ def test_form_goes_at_once_after_a_discarded_recording(mouth: Page, app: OwnApp)
     ids=["reset", "removed", "disabled"],
 )
 def test_microphone_is_let_go(mouth: Page, app: OwnApp, ends: str, name: str) -> None:
-    """A form that is emptied, or an element that leaves the page, does not go on listening."""
-    form = with_microphone(mouth, app, 'record test="clear"')
+    """A form that is emptied, or an element that leaves the page, does not go on listening, nor does the worker."""
+    worker.play(mouth)
+    form = with_microphone(mouth, app)
     begin(form)
+    wait_told(form, "ASKED hear")
     with form.page.expect_console_message(lambda line: line.text == "RELEASED"):
         form.page.evaluate(ends)
+    assert form.told("ASKED")[-1] == "ASKED cancel"
     assert form.page.evaluate("document.querySelector('#voice')?.files.length ?? 0") == 0
+
+
+@pytest.mark.parametrize(
+    "attributes", ['test="clear"', 'show="nothing"', 'auto="manual"', 'appearance="status"'], ids=str
+)
+def test_nobody_hears_a_recording_where_nothing_may_be_shown(
+    mouth: Page, app: OwnApp, attributes: str
+) -> None:
+    """A page that asks for no check, or shows no result, gets no first impression either."""
+    worker.play(mouth, heard=(HINT,))
+    form = with_microphone(mouth, app, f"record {attributes}")
+    begin(form)
+    form.page.wait_for_timeout(800)
+    assert form.told("ASKED hear") == []
+    expect(form.page.locator("[part=rolling]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("band", ["clear", "elevated", "high"])
+def test_impression_is_said_in_the_words_of_the_result(mouth: Page, app: OwnApp, band: str) -> None:
+    """What is rough says so; a worker that dies takes it along, and the recording goes on."""
+    worker.play(mouth, heard=(None, {**HINT, "band": band}))
+    form = with_microphone(mouth, app)
+    begin(form)
+    expect(form.page.locator("[part=rolling]")).to_have_text(FIRST, timeout=LOAD_MS)
+    form.page.workers[0].evaluate("setTimeout(() => { throw new Error('crash') })")
+    expect(form.page.locator("[part=rolling]")).to_have_count(0)
+    expect(form.page.get_by_role("button", name=STOP)).to_be_visible()
 
 
 def test_hidden_page_ends_the_recording_and_keeps_it(mouth: Page, app: OwnApp) -> None:

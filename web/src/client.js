@@ -13,9 +13,12 @@ export { Session } from "./session.js";
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./protocol.js").Outcome} Outcome */
 /** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./protocol.js").RollingHint} RollingHint */
 
 // Silence of a worker that has work: a hung decoder or a stalled download. Every piece of work says more sooner.
-const SILENCE_MS = 45_000;
+// Counted in looks, so that a page that slept, or that was busy itself, does not take its own absence for silence.
+const LOOK_EVERY_MS = 5_000;
+const SILENT_LOOKS = 9;
 
 /**
  * @typedef {{maxSeconds: number, extensions?: import("./protocol.js").Extensions, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
@@ -33,8 +36,11 @@ export class Client {
   #setReady = () => {};
   /** Kept when a worker has said for the first time that it can listen. @type {Promise<void>} */
   ready = new Promise((resolve) => (this.#setReady = resolve));
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** What recordings that are being made tell. @type {Map<number, (hint?: RollingHint | null) => void>} */
+  #listeners = new Map();
+  /** @type {ReturnType<typeof setInterval> | undefined} */
   #watchdog;
+  #silentLooks = 0;
 
   /** @param {URL} script the worker's address, on the page's own origin */
   constructor(script) {
@@ -92,6 +98,27 @@ export class Client {
   }
 
   /**
+   * Hear a recording while it is made. Never throws: without a worker nothing is told.
+   * @param {number} sampleRate
+   * @param {MessagePort} port brings its samples, mono Float32Arrays
+   * @param {(hint?: RollingHint | null) => void} told null as long as there is nothing to say yet; nothing when the
+   *   worker is gone
+   * @returns {() => void} ends it
+   */
+  hear(sampleRate, port, told) {
+    const id = (this.#lastJob += 1);
+    this.#listeners.set(id, told);
+    try {
+      this.#post({ kind: Ask.HEAR, job: id, sampleRate, port }, [port]);
+    } catch {
+      this.#listeners.delete(id); // `screen` will meet the same and say it.
+    }
+    return () => {
+      if (this.#listeners.delete(id)) this.#worker?.postMessage({ kind: Ask.CANCEL, job: id });
+    };
+  }
+
+  /**
    * @param {FromPage} message
    * @param {Transferable[]} [transfer]
    */
@@ -126,14 +153,21 @@ export class Client {
   #bury(code, message) {
     this.#worker?.terminate();
     this.#worker = null;
-    clearTimeout(this.#watchdog);
+    clearInterval(this.#watchdog);
+    for (const told of this.#listeners.values()) told();
+    this.#listeners.clear();
     for (const id of [...this.#jobs.keys()]) this.#settle(id)?.reject(new ScreeningError(code, message));
   }
 
   #watch() {
-    clearTimeout(this.#watchdog);
-    if (!this.#jobs.size) return;
-    this.#watchdog = setTimeout(() => this.#bury(Code.TIMEOUT, "the worker fell silent"), SILENCE_MS);
+    clearInterval(this.#watchdog);
+    this.#silentLooks = 0;
+    if (this.#jobs.size) this.#watchdog = setInterval(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+  #look() {
+    this.#silentLooks += 1;
+    if (this.#silentLooks >= SILENT_LOOKS) this.#bury(Code.TIMEOUT, "the worker fell silent");
   }
 
   /**
@@ -153,6 +187,7 @@ export class Client {
     if (message.kind === Tell.LOADING) return this.#loading(message.loaded, message.total);
     if (message.kind === Tell.READY) return this.#setReady();
     if (message.kind === Tell.FAILED) return this.#failed(message);
+    if (message.kind === Tell.HEARD) return this.#listeners.get(message.job)?.(message.hint);
     const job = this.#jobs.get(message.job);
     if (!job) return undefined; // Cancelled meanwhile.
     if (message.kind === Tell.PROGRESS) return job.options.onProgress?.(message.progress);
@@ -175,7 +210,10 @@ export class Client {
   #failed({ job, code, message }) {
     // A runtime that started halfway cannot be started again in the same worker.
     if (code === Code.LOAD) this.#bury(code, message);
-    else if (job !== null) this.#settle(job)?.reject(new ScreeningError(code, message));
+    else if (job !== null) {
+      this.#listeners.delete(job);
+      this.#settle(job)?.reject(new ScreeningError(code, message));
+    }
   }
 
   /**

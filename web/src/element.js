@@ -524,6 +524,8 @@ export class PrelistenCheck extends Attributes {
     });
     if (!parts) return undefined;
     this.#recorder ??= new parts.Recorder({
+      host: this.#host,
+      isHeard: () => this.auto !== "manual" && this.show !== "nothing" && !["none", "status"].includes(this.appearance),
       changed: () => this.requestUpdate(),
       say: (key) => this.#say(key),
       recorded: (file) => this.input && putFiles(this.input, file),

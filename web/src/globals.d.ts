@@ -5,3 +5,10 @@ declare const __DETECTOR__: { id: string; sha256: string };
 declare const __BUNDLE__: string;
 declare const __EARLY__: Record<string, string>;
 declare const __LOCALES__: string[];
+
+// The scope of an audio worklet, which the DOM's types leave out.
+declare const sampleRate: number;
+declare class AudioWorkletProcessor {
+  readonly port: MessagePort;
+}
+declare function registerProcessor(name: string, processor: typeof AudioWorkletProcessor): void;

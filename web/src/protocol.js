@@ -11,6 +11,10 @@
 //                             <-        progress {phase, fraction}
 //                             <-        finished {result, claim}     or failed {code, message}
 //   cancel                    ->        at any time
+//
+//   hear {sampleRate, port}   ->        a recording that is being made; its samples come through the port
+//                             <-        heard {hint}                 as the rolling band comes and changes
+//   cancel                    ->        the recording has ended
 
 /** Kinds of message from the page. */
 export const Ask = /** @type {const} */ ({
@@ -19,6 +23,7 @@ export const Ask = /** @type {const} */ ({
   DECODED: "decoded",
   UNDECODABLE: "undecodable",
   SAMPLES: "samples",
+  HEAR: "hear",
   CANCEL: "cancel",
 });
 
@@ -29,6 +34,7 @@ export const Tell = /** @type {const} */ ({
   DECODE: "decode",
   WANT: "want",
   PROGRESS: "progress",
+  HEARD: "heard",
   FINISHED: "finished",
   FAILED: "failed",
 });
@@ -58,7 +64,10 @@ export const Code = /** @type {const} */ ({
  * @typedef {{spoof_score: number|null, band: Band, reasons: Reason[], segments: Segment[], coverage: Coverage,
  *   detector: string}} Result
  * @typedef {"loading"|"reading"|"analysing"} Phase
- * @typedef {{phase: Phase, fraction: number, seconds?: number, total?: number|null, loaded?: number}} Progress
+ * @typedef {{band: Exclude<Band, "inconclusive">, speech_s: number}} RollingHint what was heard so far sounds like; the
+ *   result may differ. It stands from the first seconds of speech on, and another one comes once a second at most
+ * @typedef {{phase: Phase, fraction: number, seconds?: number, total?: number|null, loaded?: number,
+ *   hint?: RollingHint}} Progress
  * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
  *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
  *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>}} Probe
@@ -79,6 +88,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "decoded", job: number, frames: number, sampleRate: number}
  *   | {kind: "undecodable", job: number, code: string, message: string}
  *   | {kind: "samples", job: number, start: number, samples: Float32Array}
+ *   | {kind: "hear", job: number, sampleRate: number, port: MessagePort}
  *   | {kind: "cancel", job: number}} FromPage
  *
  * @typedef {{kind: "loading", loaded: number, total: number}
@@ -86,6 +96,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "decode", job: number, probe: Probe}
  *   | {kind: "want", job: number, start: number, end: number}
  *   | {kind: "progress", job: number, progress: Progress}
+ *   | {kind: "heard", job: number, hint: RollingHint | null}
  *   | {kind: "finished", job: number, outcome: Outcome}
  *   | {kind: "failed", job: number|null, code: string, message: string}} FromWorker
  */

@@ -1,10 +1,13 @@
 // @ts-check
 // Recording with the microphone: the recording becomes the input's file. Loaded with the lazy parts.
-import { clock } from "./words.js";
+import { clock, fill } from "./words.js";
 
 /** @typedef {{html: typeof import("lit").html, nothing: typeof import("lit").nothing}} Lit */
+/** @typedef {import("./protocol.js").RollingHint} RollingHint */
 /**
  * @typedef {{
+ *   host: import("./file-check.js").Host,
+ *   isHeard: () => boolean,
  *   changed: () => void,
  *   say: (key: string) => void,
  *   recorded: (file: File) => void,
@@ -23,6 +26,7 @@ const BITS_PER_S = 128_000;
 const AS_IT_IS = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const LONGEST_S = 600;
 const LEVEL_EVERY_MS = 100;
+const MICROPHONE = new URL("microphone.js", import.meta.url).href;
 const SHOWN_DB = 60; // The meter begins so far below full scale, as loudness is heard.
 const QUIET_BELOW = 0.004; // Of full scale: a microphone that is switched off, or the wrong one.
 const QUIET_AFTER_S = 3;
@@ -54,6 +58,9 @@ export class Recorder {
   /** @type {Promise<void>} */
   #ended = Promise.resolve();
   #settle = () => {};
+  /** What it sounds like so far: null before there is anything to say, nothing where nobody listens. */
+  #hint = /** @type {RollingHint | null | undefined} */ (undefined);
+  #unhear = () => {};
 
   /** @param {Listener} listener */
   constructor(listener) {
@@ -129,6 +136,7 @@ export class Recorder {
     document.addEventListener("visibilitychange", this.#hidden);
     recorder.start();
     this.#listen(stream);
+    this.#hear(stream).catch(() => {}); // Costs the first impression alone.
     this.#show("recording", "");
     this.listener.say("ui.recording");
     this.listener.focus("stop-button");
@@ -180,11 +188,34 @@ export class Recorder {
     }
   }
 
+  /**
+   * Have it heard while it is made, where the page wants that; from the moment on when the detector is there.
+   * @param {MediaStream} stream
+   */
+  async #hear(stream) {
+    const audio = this.#audio;
+    if (!audio?.audioWorklet || !this.listener.isHeard()) return;
+    const { client, session } = await this.listener.host.load();
+    if (this.listener.host.options().test) await session.challenge().catch(() => {}); // It tells whether one listens.
+    if (session.fixed || session.ui.show === "nothing") return;
+    await audio.audioWorklet.addModule(MICROPHONE);
+    if (audio !== this.#audio) return; // The recording has ended meanwhile.
+    const node = new AudioWorkletNode(audio, "prelisten-microphone", { numberOfOutputs: 0 });
+    audio.createMediaStreamSource(stream).connect(node);
+    this.#unhear = client.hear(audio.sampleRate, node.port, (hint) => {
+      this.#hint = hint;
+      this.listener.changed();
+    });
+  }
+
   /** Let go of the microphone: the browser's own sign of it disappears. */
   #release() {
     clearInterval(this.#timer);
     document.removeEventListener("visibilitychange", this.#hidden);
     if (this.#stream) stop(this.#stream);
+    this.#unhear();
+    this.#unhear = () => {};
+    this.#hint = undefined;
     this.#audio?.close();
     this.#recorder = this.#stream = this.#audio = null;
     this.#state = "idle";
@@ -213,7 +244,8 @@ export class Recorder {
    * @param {boolean} isOff
    * @param {Lit} lit
    */
-  render(strings, language, isOff, { html, nothing }) {
+  render(strings, language, isOff, lit) {
+    const { html, nothing } = lit;
     const isError = this.#note.startsWith("error.");
     const note = this.#note && html`<p part="record-note" class=${isError ? "note problem-text" : "note"}>${strings[this.#note]}</p>`;
     if (!this.isRecording) {
@@ -228,10 +260,23 @@ export class Recorder {
         <span class="number soft">${clock(this.#seconds, language)}</span>
         <meter part="level" class="level" min="0" max="1" .value=${shown(this.#level)} aria-label=${strings["ui.record.level"]}></meter>
       </p>
+      ${this.#impression(strings, language, lit)}
       <button part="stop-button" type="button" @click=${() => this.stop()}>${strings["ui.record.stop"]}</button>
       <button part="discard-button" type="button" @click=${() => this.#discarded()}>${strings["ui.record.discard"]}</button>
       ${note || nothing}
     </div>`;
+  }
+
+  /**
+   * @param {Record<string, string>} strings
+   * @param {string} language
+   * @param {Lit} lit
+   */
+  #impression(strings, language, { html, nothing }) {
+    if (this.#hint === undefined || this.#note) return nothing;
+    const band = this.#hint && strings[`band.${this.#hint.band}`];
+    const text = band ? fill(strings["ui.rolling"], { band }, language) : strings["ui.rolling.waiting"];
+    return html`<p part="rolling" class="note">${text}</p>`;
   }
 
   #discarded() {

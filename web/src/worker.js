@@ -2,6 +2,9 @@
 // The detector's home: a module worker that has the runtime loaded and analyses one piece of a recording at a time.
 import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
 import { install } from "./extensions.js";
+import { hear } from "./live.js";
+import { Reader } from "./reader.js";
+import { steady } from "./rolling.js";
 import { plain, start } from "./runtime.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */
@@ -10,11 +13,13 @@ import { plain, start } from "./runtime.js";
 /** @typedef {import("./protocol.js").Probe} Probe */
 
 const HEAD_BYTES = 1 << 20; // What the container probe may need.
-const SLICE_BYTES = 4 << 20; // Hashing: few calls into Python, little memory.
 const REST_MS = 500;
 const CHUNK_S = 4; // One segment of the detector: an even pace of progress and bounded memory.
+const CHUNK_SAMPLES = 1 << 19; // Of all channels: a WAV's whole numbers and their squares are 8 bytes each.
 
-/** @typedef {{cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
+/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {{id: number, cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
 /** @type {Map<number, Job>} */
 const jobs = new Map();
 /** @type {Promise<any> | undefined} */
@@ -33,6 +38,8 @@ function receive(message) {
     load().catch((error) => tell({ kind: Tell.FAILED, job: null, ...errorData(error) }));
   } else if (message.kind === Ask.SCREEN) {
     screen(message.job, message.file, message.maxSeconds, message.extensions);
+  } else if (message.kind === Ask.HEAR) {
+    follow(message.job, message.sampleRate, message.port);
   } else if (message.kind === Ask.CANCEL) {
     const job = jobs.get(message.job);
     if (job) job.cancelled = true;
@@ -75,25 +82,22 @@ function rest() {
  * @param {import("./protocol.js").Extensions} [extensions]
  */
 async function screen(id, file, maxSeconds, extensions) {
-  /** @type {Job} */
-  const job = { cancelled: false, answer: null };
-  jobs.set(id, job);
+  const job = begin(id);
+  /** @type {Reader | undefined} */
+  let reader;
   try {
     const clock = stopwatch();
     const detector = await load();
     refuseCancelled(job);
     clock.lap("load");
     const probe = await identify(detector, file);
-    const byPage = probe.reader === "page";
-    const decoded = byPage ? ask(job, { kind: Tell.DECODE, job: id, probe }, Ask.DECODED) : null;
-    decoded?.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
-    const sha256 = await digest(detector, file, job, id);
-    clock.lap("read");
-    const source = decoded ? pageSource(await decoded, job, id) : wavSource(file, probe);
-    clock.lap("decode");
+    const told = teller(job);
+    reader = new Reader(file, detector.FileDigest(), told.read);
+    const source = await sourceOf(probe, reader, job, clock);
     if (extensions) await install(detector, extensions);
     refuseCancelled(job);
-    const finished = await analyse(detector, source, probe.facts, maxSeconds, job, id, extensions?.wheels);
+    const finished = await analyse(detector, source, probe.facts, maxSeconds, told, extensions?.wheels);
+    const sha256 = await reader.digest();
     clock.lap("analyse");
     const outcome = {
       ...finished,
@@ -107,9 +111,41 @@ async function screen(id, file, maxSeconds, extensions) {
   } catch (error) {
     tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
   } finally {
-    jobs.delete(id);
-    rest();
+    reader?.close();
+    end(job);
   }
+}
+
+/**
+ * Hear a recording that is being made, until the page cancels.
+ * @param {number} id
+ * @param {number} sampleRate
+ * @param {MessagePort} port where its samples come from
+ */
+async function follow(id, sampleRate, port) {
+  const job = begin(id);
+  const ended = new Promise((resolve) => (job.answer = resolve));
+  try {
+    await hear(load(), sampleRate, port, ended, (hint) => tell({ kind: Tell.HEARD, job: id, hint }));
+  } catch (error) {
+    tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
+  } finally {
+    end(job);
+  }
+}
+
+/** @param {number} id */
+function begin(id) {
+  /** @type {Job} */
+  const job = { id, cancelled: false, answer: null };
+  jobs.set(id, job);
+  return job;
+}
+
+/** @param {Job} job */
+function end({ id }) {
+  jobs.delete(id);
+  rest();
 }
 
 function stopwatch() {
@@ -165,64 +201,77 @@ function ask(job, question, kind) {
   });
 }
 
+/** @typedef {{read: (share: number) => void, heard: (seconds: number, total: number, hint: RollingHint | null) => void}} Told */
+
 /**
- * @param {any} detector
- * @param {File} file
+ * Every piece of work says how far it is: that is also how the page knows that this worker lives.
  * @param {Job} job
- * @param {number} id
- * @returns {Promise<string>} hex SHA-256. Pyodide's hashlib, because crypto.subtle wants the whole file at once.
+ * @returns {Told} both throw where the page has cancelled
  */
-async function digest(detector, file, job, id) {
-  const hasher = detector.FileDigest();
-  try {
-    for (let offset = 0; offset < file.size; offset += SLICE_BYTES) {
-      const slice = await file.slice(offset, offset + SLICE_BYTES).arrayBuffer();
-      refuseCancelled(job);
-      hasher.update(new Uint8Array(slice));
-      progress(id, { phase: "reading", fraction: Math.min(1, (offset + SLICE_BYTES) / file.size) });
-    }
-    return hasher.hexdigest();
-  } finally {
-    hasher.destroy();
-  }
+function teller(job) {
+  const latest = steady();
+  /** @type {Progress} */
+  let progress = { phase: "reading", fraction: 0 };
+  /** @param {Partial<Progress>} news */
+  const say = (news) => {
+    refuseCancelled(job);
+    progress = { ...progress, ...news };
+    tell({ kind: Tell.PROGRESS, job: job.id, progress });
+  };
+  return {
+    read: (share) => say(progress.phase === "reading" ? { fraction: share } : {}),
+    heard(seconds, total, newest) {
+      const hint = latest(newest);
+      say({ phase: "analysing", fraction: Math.min(1, seconds / total), seconds, total, ...(hint && { hint }) });
+    },
+  };
 }
 
 /**
- * @param {number} id
- * @param {import("./protocol.js").Progress} value
+ * @typedef {{sampleRate: number, frames: number | null, layout?: Probe, close?: () => void,
+ *   push: (analysis: any, start: number, end: number) => Promise<any>}} Source `push` is asked for pieces in order
  */
-function progress(id, value) {
-  tell({ kind: Tell.PROGRESS, job: id, progress: value });
-}
 
 /**
- * @typedef {{sampleRate: number, frames: number | null,
- *   push: (analysis: any, start: number, end: number) => Promise<any>}} Source
+ * @param {Probe} probe
+ * @param {Reader} reader
+ * @param {Job} job
+ * @param {ReturnType<typeof stopwatch>} clock
+ * @returns {Promise<Source>} of a WAV the file itself; else what the page decodes while the file is hashed
  */
+async function sourceOf(probe, reader, job, clock) {
+  if (probe.reader === "wav") return wavSource(reader, probe);
+  const decoded = ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED);
+  decoded.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
+  await reader.digest();
+  clock.lap("read");
+  const source = pageSource(await decoded, job);
+  clock.lap("decode");
+  return source;
+}
 
 /**
  * @param {{frames: number, sampleRate: number}} decoded what the page has
  * @param {Job} job
- * @param {number} id
  * @returns {Source}
  */
-function pageSource({ frames, sampleRate }, job, id) {
+function pageSource({ frames, sampleRate }, job) {
   return {
     sampleRate,
     frames,
     async push(analysis, start, end) {
-      const { samples } = await ask(job, { kind: Tell.WANT, job: id, start, end }, Ask.SAMPLES);
+      const { samples } = await ask(job, { kind: Tell.WANT, job: job.id, start, end }, Ask.SAMPLES);
       return analysis.push(samples, start);
     },
   };
 }
 
 /**
- * @param {File} file
- * @param {Probe} probe of a WAV file: its frames are read here, slice by slice
- * @returns {Source & {layout: Probe}}
+ * @param {Reader} reader
+ * @param {Probe} probe of a WAV file: its frames are taken from the file as it is read
+ * @returns {Source}
  */
-function wavSource(file, probe) {
+function wavSource(reader, probe) {
   const offset = probe.data_offset ?? 0;
   const size = probe.frame_bytes ?? 1;
   return {
@@ -230,22 +279,20 @@ function wavSource(file, probe) {
     frames: probe.n_frames,
     layout: probe,
     async push(analysis, start, end) {
-      const bytes = await file.slice(offset + start * size, offset + end * size).arrayBuffer();
-      return analysis.push_wav(new Uint8Array(bytes), start);
+      return analysis.push_wav(await reader.read(offset + start * size, offset + end * size), start);
     },
   };
 }
 
 /**
  * @param {any} detector
- * @param {Source & {layout?: Probe}} source
+ * @param {Source} source
  * @param {Record<string, number>} facts what the container says, for the claim
  * @param {number} maxSeconds
- * @param {Job} job
- * @param {number} id
+ * @param {Told} told
  * @param {{name: string, sha256: string}[]} [wheels] the operator's own signals
  */
-async function analyse(detector, source, facts, maxSeconds, job, id, wheels) {
+async function analyse(detector, source, facts, maxSeconds, told, wheels) {
   const { sampleRate, frames, layout } = source;
   const total = frames === null ? undefined : frames / sampleRate;
   const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts, wheels);
@@ -253,15 +300,16 @@ async function analyse(detector, source, facts, maxSeconds, job, id, wheels) {
     const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
     const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);
     const wanted = windows.reduce((sum, [start, end]) => sum + end - start, 0) / sampleRate;
-    for (const [start, end] of pieces(windows, Math.round(CHUNK_S * sampleRate))) {
-      const { analysed_s: seconds } = plain(await source.push(analysis, start, end));
-      refuseCancelled(job);
-      progress(id, { phase: "analysing", fraction: Math.min(1, seconds / wanted), seconds, total: wanted });
+    const most = Math.floor(CHUNK_SAMPLES / (layout?.channels ?? 1));
+    for (const [start, end] of pieces(windows, Math.min(Math.round(CHUNK_S * sampleRate), most))) {
+      const { analysed_s: seconds, hint } = plain(await source.push(analysis, start, end));
+      told.heard(seconds, wanted, hint);
     }
     const finished = /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
     return { ...finished, peaks: /** @type {import("./protocol.js").Peaks} */ (plain(analysis.peaks())) };
   } finally {
     analysis.destroy();
+    source.close?.();
   }
 }
 

@@ -1,0 +1,138 @@
+"""While a recording is heard: read once, a first impression before the end, and slow machines are waited for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import soundfile as sf
+from playwright.sync_api import Browser, Page, Route
+
+from tests.browser import scripted_worker as worker
+from tests.browser.conftest import Server
+from tests.browser.form_page import FormPage
+from tests.recordings import speech_like, wav_bytes
+from wasm_detector.screening import screen
+
+RATE = 8_000
+LISTENED_S = 24
+LONG = wav_bytes(speech_like(60.0, seed=31, rate=RATE), RATE)
+BEYOND = (
+    b"LIST" + (1_500_000).to_bytes(4, "little") + bytes(1_500_000)
+)  # What lies behind the samples is hashed too.
+HEAD_BYTES = 1 << 20
+COUNT_SLICES = """
+const { slice } = Blob.prototype;
+Blob.prototype.slice = function (...range) {
+  console.log("SLICE " + range);
+  return slice.apply(this, range);
+};
+"""
+TELL_PROGRESS = """
+addEventListener("prelisten-progress", ({ detail }) => console.log("PROGRESS " + JSON.stringify(detail)));
+addEventListener("prelisten-statechange", ({ detail }) => console.log("STATE " + detail.state));
+addEventListener("prelisten-start", () => (globalThis.startedAt = performance.now()), true);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one recording's way through the page left."""
+
+    form: FormPage
+    slices: list[tuple[int, int]]
+    progress: list[dict]
+    states: list[str]
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def heard(browser: Browser, server: Server) -> Iterator[Heard]:
+    """A recording that is longer than what is listened to, heard to its end by the real worker."""
+    context = browser.new_context()
+    page = context.new_page()
+
+    def counted(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=COUNT_SLICES + response.text())
+
+    page.route("**/worker.js", counted)
+    page.add_init_script(TELL_PROGRESS)
+    form = FormPage(page, server.url).open()
+    page.evaluate(f"document.querySelector('prelisten-check').maxSeconds = {LISTENED_S}")
+    form.choose(LONG + BEYOND)
+    form.wait_for("done")
+    seconds = page.evaluate("(performance.now() - startedAt) / 1000")
+    ranges = [re.findall(r"\d+", line) for line in form.told("SLICE ")]
+    yield Heard(
+        form,
+        [(int(start), int(end)) for start, end in ranges],
+        [json.loads(line.removeprefix("PROGRESS ")) for line in form.told("PROGRESS ")],
+        [line.removeprefix("STATE ") for line in form.told("STATE ")],
+        seconds,
+    )
+    context.close()
+
+
+def test_file_is_read_once(heard: Heard) -> None:
+    """After a look at the first bytes every byte is read, once and in order, for the sum and for the ears."""
+    probe, *slices = heard.slices
+    size = len(LONG) + len(BEYOND)
+    assert probe == (0, HEAD_BYTES)
+    assert [start for start, _ in slices] == [0, *(end for _, end in slices[:-1])]
+    assert slices[-1][1] == size
+    assert max(end - start for start, end in slices) <= HEAD_BYTES
+
+
+def test_result_is_the_one_of_the_whole(heard: Heard) -> None:
+    """Read piece by piece or at once: the same."""
+    samples, _ = sf.read(io.BytesIO(LONG), dtype="float32")
+    ours = screen(samples, RATE, max_seconds=LISTENED_S).to_dict()
+    theirs = heard.form.result()
+    assert theirs["band"] == ours["band"]
+    assert theirs["spoof_score"] == pytest.approx(ours["spoof_score"], abs=1e-3)
+    assert theirs["coverage"] == pytest.approx(ours["coverage"])
+
+
+def test_first_impression_comes_before_the_end(heard: Heard) -> None:
+    """Absent at first, then in every message, growing; the band is the one of the result here, and never wavers."""
+    hints = [told.get("hint") for told in heard.progress if told["phase"] == "analysing"]
+    known = [hint for hint in hints if hint]
+    assert hints.index(known[0]) < len(hints) / 2
+    assert known == hints[hints.index(known[0]) :]
+    assert {hint["band"] for hint in known} == {heard.form.result()["band"]}
+    speech = [hint["speech_s"] for hint in known]
+    assert speech == sorted(speech)
+    assert len(set(speech)) <= 1 + heard.seconds
+
+
+def test_phases_come_in_their_order(heard: Heard) -> None:
+    """Reading and hearing at once is one phase for the person."""
+    assert heard.states == ["loading", "reading", "analysing", "done"]
+
+
+def test_sum_is_that_of_the_file(heard: Heard) -> None:
+    """The claim that is sealed is about these very bytes: the server takes the token for them."""
+    form = heard.form
+    with form.page.expect_request("**/prelisten/v1/seal") as sealed:
+        form.page.locator("#send").click()
+    claimed = json.loads(sealed.value.post_data)["claim"]["file"]
+    assert claimed["sha256"] == hashlib.sha256(LONG + BEYOND).hexdigest()
+
+
+def test_page_that_slept_does_not_blame_the_worker(page: Page, server: Server) -> None:
+    """Two minutes that passed at once are no silence; a worker that is silent for long is given up."""
+    page.clock.install()
+    worker.play(page, worker.progress("reading", 0.1))
+    form = FormPage(page, server.url).open()
+    form.choose(LONG)
+    form.wait_for("reading")
+    page.clock.fast_forward(120_000)
+    assert form.wait_for("reading", "timeout") == "reading"
+    page.clock.run_for(50_000)
+    form.wait_for("timeout")
