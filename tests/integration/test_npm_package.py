@@ -14,6 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "web"
 sys.path.insert(0, str(WEB))
 toolchain = importlib.import_module("bundling.toolchain")
+sys.path.insert(0, str(WEB / "examples"))
+examples = importlib.import_module("serve")
+STRICT = {
+    "strict": True,
+    "target": "ES2022",
+    "module": "ES2022",
+    "moduleResolution": "bundler",
+    "jsx": "react-jsx",
+    "lib": ["ES2023", "DOM", "DOM.Iterable"],
+    "types": [],
+}
 # A project that uses the package; what it says wrongly on purpose must be an error.
 PROJECT = """
 import { PrelistenCheck, type Band } from "@prelisten/widget";
@@ -26,6 +37,56 @@ check.configure({ maxSecond: 60 });
 // @ts-expect-error A state is not written from outside.
 check.state = "done";
 void [band, sent];
+"""
+# The same with every adapter, against the libraries that the examples are pinned to.
+ADAPTED = """
+import { createElement, useRef, useState } from "react";
+import Uppy from "@uppy/core";
+import { Upload } from "tus-js-client";
+import { registerPlugin, setOptions } from "filepond";
+import { h, ref } from "vue";
+import type { PrelistenCheck as Element, Result } from "@prelisten/widget";
+import { hintFor, type Hint } from "@prelisten/widget/hint";
+import { Prelisten } from "@prelisten/widget/uppy";
+import { prelisten, withHint as ondata } from "@prelisten/widget/filepond";
+import { withHint } from "@prelisten/widget/tus";
+import { PrelistenCheck } from "@prelisten/widget/react";
+import { PrelistenCheck as VueCheck } from "@prelisten/widget/vue";
+
+const file = new File([], "a.wav");
+const hint: Promise<Hint> = hintFor(file, { action: "voice-upload", onResult: ({ band }) => void band });
+// @ts-expect-error There is no such option.
+hintFor(file, { acton: "voice-upload" });
+
+const uppy = new Uppy().use(Prelisten, { name: "voice-hint", action: "voice-upload", wait: 5000 });
+// @ts-expect-error There is no such option.
+uppy.use(Prelisten, { naame: "voice-hint" });
+
+registerPlugin(prelisten({ action: "voice-upload" }));
+setOptions({ server: { process: { url: "/submit", ondata } } });
+
+const sent = withHint(new Upload(file, { endpoint: "/files" }), { name: "voice-hint" });
+
+export function Form() {
+  const element = useRef<Element>(null);
+  const [result, setResult] = useState<Result | null>(null);
+  return (
+    <PrelistenCheck ref={element} maxSeconds={60} className="mine" onResult={({ detail }) => setResult(detail)}>
+      <input type="file" name={result?.band} />
+      <prelisten-check action="voice-upload" max-seconds={60} onprelisten-result={({ detail }) => setResult(detail)} />
+    </PrelistenCheck>
+  );
+}
+// @ts-expect-error A number.
+createElement(PrelistenCheck, { maxSeconds: "60" });
+// @ts-expect-error There is no such property.
+createElement(PrelistenCheck, { maxSecond: 60 });
+
+const model = ref<Result | null>(null);
+h(VueCheck, { maxSeconds: 60, result: model.value, "onUpdate:result": (result) => (model.value = result) });
+// @ts-expect-error A number.
+h(VueCheck, { maxSeconds: "60" });
+void [hint, sent];
 """
 SAME = """
 import { PrelistenCheck as Real } from "./src/element.js";
@@ -74,8 +135,19 @@ def test_package_carries_all_that_the_page_loads(installed):
     package = json.loads((installed / "package.json").read_text())
     assert "dependencies" not in package
     assert package["version"] == manifest["version"]
-    for entry in ("index.d.ts", "types/protocol.d.ts", "README.md", package["customElements"]):
-        assert (installed / entry).is_file(), entry
+    exported = [
+        path
+        for entry in package["exports"].values()
+        for path in (entry.values() if isinstance(entry, dict) else [entry])
+    ]
+    for entry in (
+        "types/protocol.d.ts",
+        "README.md",
+        "docs/adapters.md",
+        package["customElements"],
+        *exported,
+    ):
+        assert "*" in entry or (installed / entry).is_file(), entry
     assert not list(installed.rglob("*.br"))
 
 
@@ -83,15 +155,46 @@ def test_project_compiles_against_the_types(node, installed):
     """Strictly, without the sources: right use is right, wrong use is an error."""
     folder = installed.parents[2]
     (folder / "use.ts").write_text(PROJECT)
-    options = {
-        "strict": True,
-        "target": "ES2022",
-        "module": "ES2022",
-        "moduleResolution": "bundler",
-        "types": [],
-    }
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["use.ts"]}))
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": STRICT, "files": ["use.ts"]}))
     tsc(node, folder / "tsconfig.json", folder)
+
+
+@pytest.fixture(scope="module")
+def adapted(installed) -> Path:
+    """The same project with the libraries, and the adapters' sources and the typed example beside it."""
+    folder = installed.parents[2]
+    for library in examples.install(print).iterdir():
+        if library.name != "@prelisten" and not library.name.startswith("."):
+            (folder / "node_modules" / library.name).symlink_to(library)
+    for name in ("adapters", "types", "index.d.ts"):
+        (folder / name).symlink_to(WEB / name)
+    return folder
+
+
+def test_adapters_compile_in_a_project(node, adapted):
+    """Right use of each is right, wrong use is an error; none is needed by who does not import it."""
+    (adapted / "adapted.tsx").write_text(ADAPTED)
+    order = {"compilerOptions": STRICT | {"skipLibCheck": True}, "files": ["adapted.tsx"]}
+    (adapted / "adapted.json").write_text(json.dumps(order))
+    tsc(node, adapted / "adapted.json", adapted)
+    package = json.loads((WEB / "package.json").read_text())
+    assert package["peerDependenciesMeta"] == {
+        name: {"optional": True} for name in package["peerDependencies"]
+    }
+    pinned = json.loads((WEB / "examples" / "package.json").read_text())["devDependencies"]
+    for name, wanted in package["peerDependencies"].items():
+        assert pinned[name].split(".")[0] == wanted.removeprefix("^").split(".")[0], name
+
+
+def test_adapters_sources_and_the_typed_example_are_right(node, adapted):
+    """The scripts, strictly, against the libraries' own types."""
+    options = {**STRICT, "checkJs": True, "allowJs": True, "skipLibCheck": True, "preserveSymlinks": True}
+    files = [f"adapters/{path.name}" for path in (WEB / "adapters").glob("*.js")]
+    for name in ("words.d.ts", "react"):
+        (adapted / name).symlink_to(WEB / "examples" / name)
+    order = {"compilerOptions": options, "files": [*files, "react/main.tsx"]}
+    (adapted / "sources.json").write_text(json.dumps(order))
+    tsc(node, adapted / "sources.json", adapted)
 
 
 def test_told_types_are_those_of_the_element(node):

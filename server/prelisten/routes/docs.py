@@ -21,6 +21,7 @@ from prelisten.catalogue import languages
 # The order in which people need them; a page that is not named comes last.
 ORDER = (
     "widget",
+    "adapters",
     "languages",
     "api",
     "hints",

@@ -1,0 +1,233 @@
+"""The examples of upload libraries and frameworks, as their READMEs start them: bundled, in a browser, with a back end.
+
+Each carries the token of its file to the server, which says what it is worth; and each uploads without one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from prelisten.config import load_config
+from prelisten.keys import ensure_keys
+from prelisten.pipeline import Services
+from prelisten.records import Submission, TokenState
+from prelisten.storage import tables
+from tests.browser.form_page import FormPage
+from tests.recordings import speech_like, wav_bytes
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "web" / "examples"
+sys.path.insert(0, str(EXAMPLES))
+serve = importlib.import_module("serve")
+back_end = importlib.import_module("back_end")
+OPTION = 'action: "voice-upload"'
+WITHIN_S = 30
+
+
+def upload_with_uppy(page: Page) -> None:
+    page.locator(".uppy-StatusBar-actionBtn--upload").press("Enter")
+
+
+def upload_with_filepond(page: Page) -> None:
+    page.locator(".filepond--action-process-item").first.press("Enter")
+
+
+def send_form(page: Page) -> None:
+    page.get_by_role("button", name="Send").press("Enter")
+
+
+LIBRARIES: dict[str, Callable[[Page], None]] = {
+    "uppy": upload_with_uppy,
+    "uppy_tus": upload_with_uppy,
+    "filepond": upload_with_filepond,
+    "tus": send_form,
+}
+FRAMEWORKS = ("react", "vue")
+SEND = LIBRARIES | dict.fromkeys(FRAMEWORKS, send_form)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The running back end of the examples."""
+
+    url: str
+    built: Path
+    services: Services
+
+    def received(self) -> list[Submission]:
+        """Return everything that was uploaded, the newest last."""
+        table = tables.submissions.c
+        with self.services.storage.read() as tx:
+            ids = tx.connection.execute(select(table.id).order_by(table.received_at)).scalars().all()
+            return [one for one in map(tx.submission, ids) if one]
+
+    def tokens(self, page: Page, count: int) -> dict[str, TokenState]:
+        """Wait until `count` uploads have arrived since `page` was opened; return what their tokens are worth."""
+        for _ in range(WITHIN_S * 20):
+            new = self.received()[page.started_with :]  # type: ignore[attr-defined]
+            if len(new) >= count:
+                return {one.sha256: one.hint_check.token for one in new}
+            page.wait_for_timeout(50)
+        pytest.fail(f"{len(new)} uploads of {count} arrived")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """All examples, bundled once; one server for them. It verifies, and screens nothing."""
+    folder = tmp_path_factory.mktemp("examples")
+    built = serve.bundle(folder / "built")
+    config = load_config(
+        {}, data=folder / "data", workers=0, wait_s=0, rate_limit="100000/minute", env="test"
+    )
+    ensure_keys(config)
+    app = back_end.create_app(built, config)
+    prelisten = app.extensions["prelisten"]
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Site(f"http://127.0.0.1:{server.port}", built, prelisten.services)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    prelisten.close()
+
+
+def opened(page: Page, site: Site, name: str, options: str = 'test: "high"') -> FormPage:
+    """Open an example with more options than its own; by default in test mode, at once and without the runtime."""
+    script = (site.built / name / "main.js").read_text()
+    assert OPTION in script
+    script = script.replace(OPTION, f"{OPTION}, {options}" if options else OPTION)
+    page.route(f"**/{name}/main.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    page.started_with = len(site.received())  # type: ignore[attr-defined]
+    return FormPage(page, f"{site.url}/{name}/").open()
+
+
+def choose(page: Page, *contents: bytes) -> None:
+    """Choose recordings with the library's own input."""
+    chosen = page.locator("input[type=file]").first
+    chosen.set_input_files(
+        [
+            {"name": f"{index}.wav", "mimeType": "audio/wav", "buffer": content}
+            for index, content in enumerate(contents)
+        ]
+    )
+
+
+def recording(seed: int) -> bytes:
+    """Return a recording that no other test sends."""
+    return wav_bytes(speech_like(2.0, seed=seed))
+
+
+@pytest.mark.parametrize("name", SEND)
+def test_upload_carries_a_good_token(page: Page, site: Site, name: str) -> None:
+    """Choose, send: the server finds the token good for this very file, and nothing is against the strict policy."""
+    form = opened(page, site, name)
+    choose(page, recording(len(name)))
+    if name in FRAMEWORKS:
+        form.wait_for("done")
+    SEND[name](page)
+    assert list(site.tokens(page, 1).values()) == [TokenState.OK]
+    assert form.told("CSP") == form.told("ERROR") == []
+    if name in LIBRARIES:
+        expect(page.locator("#told")).to_contain_text("Strong signs")
+
+
+@pytest.mark.parametrize("name", SEND)
+def test_upload_happens_where_the_check_is_blocked(page: Page, site: Site, name: str) -> None:
+    """No script of ours comes: the upload does, without a token."""
+    page.route("**/prelisten/v1/**", lambda route: route.abort())
+    opened(page, site, name, "")
+    choose(page, recording(20 + len(name)))
+    SEND[name](page)
+    assert list(site.tokens(page, 1).values()) == [TokenState.ABSENT]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_upload_does_not_wait_for_ever(page: Page, site: Site, name: str) -> None:
+    """The script is asked for and never comes: after `wait` the upload goes."""
+    page.route("**/widget.js", lambda route: None)
+    opened(page, site, name, "wait: 300")
+    choose(page, recording(40 + len(name)))
+    SEND[name](page)
+    assert list(site.tokens(page, 1).values()) == [TokenState.ABSENT]
+
+
+@pytest.mark.parametrize("name", ["uppy", "filepond"])
+def test_each_of_several_files_has_its_own_token(page: Page, site: Site, name: str) -> None:
+    """Two recordings at once, one worker: two good tokens."""
+    opened(page, site, name)
+    choose(page, recording(61), recording(62))
+    if name == "uppy":
+        SEND[name](page)
+    else:
+        buttons = page.locator(".filepond--action-process-item")
+        expect(buttons).to_have_count(2)
+        for index in range(2):
+            buttons.nth(index).press("Enter")
+    assert list(site.tokens(page, 2).values()) == [TokenState.OK] * 2
+
+
+def test_retry_sends_the_same_token(page: Page, site: Site) -> None:
+    """The answer is lost: what Uppy sends again, at a press too, is one upload for the server, not a second one."""
+    posted, is_lost = [], True
+
+    def lose(route):
+        posted.append(re.search(rb'name="voice-hint"\r\n\r\n(.+?)\r\n', route.request.post_data_buffer)[1])
+        answer = route.fetch()
+        route.fulfill(response=answer, status=500 if is_lost else 200)
+
+    page.route("**/submit", lose)
+    opened(page, site, "uppy")
+    choose(page, recording(63))
+    SEND["uppy"](page)
+    retry = page.locator(".uppy-StatusBar-actionBtn--retry")
+    retry.wait_for()
+    is_lost = False
+    retry.press("Enter")
+    expect(page.locator(".uppy-StatusBar-statusPrimary")).to_contain_text("Complete")
+    assert len(posted) > 1
+    assert len(set(posted)) == 1
+    assert list(site.tokens(page, 1).values()) == [TokenState.OK]
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_framework_renders_again_and_keeps_the_check(page: Page, site: Site, name: str) -> None:
+    """A character typed elsewhere renders the form again: one element, its result, and the page's own word of it.
+
+    React's page is in StrictMode, which mounts everything twice.
+    """
+    form = opened(page, site, name)
+    choose(page, recording(64))
+    form.wait_for("done")
+    page.get_by_label("Title").press_sequentially("A song")
+    assert page.locator("prelisten-check").count() == 1
+    assert page.locator("prelisten-check").get_attribute("state") == "done"
+    expect(page.locator("form > p")).to_have_text("Listened to 8 seconds.")
+    send_form(page)
+    assert list(site.tokens(page, 1).values()) == [TokenState.OK]
+    form.wait_for("idle")  # The form was reset: a token is for one submission.
+    assert form.told("ERROR") == []
+
+
+def test_for_real(browser: Browser, site: Site) -> None:
+    """Without test mode: the detector listens, on the element's page and then before Uppy's upload."""
+    context = browser.new_context()
+    for name, seed in (("vue", 65), ("uppy", 66)):
+        page = context.new_page()
+        form = opened(page, site, name, "")
+        choose(page, recording(seed))
+        if name == "vue":
+            form.wait_for("done")
+        SEND[name](page)
+        assert list(site.tokens(page, 1).values()) == [TokenState.OK]
+    context.close()

@@ -1,0 +1,56 @@
+// @ts-check
+// FilePond: a plugin that hears each recording before it is processed, and `ondata` that puts the token into the form.
+import { hintFor, spend } from "./hint.js";
+
+/** @typedef {import("./hint.d.ts").HintOptions} HintOptions */
+
+/** Where FilePond keeps the token on its way from the file to the form. */
+const KEY = "prelisten";
+
+/**
+ * A plugin for `FilePond.registerPlugin`.
+ * @param {HintOptions} [options]
+ */
+export function prelisten(options = {}) {
+  return (/** @type {any} */ { addFilter }) => {
+    addFilter("PREPARE_OUTPUT", async (/** @type {Blob} */ output, /** @type {any} */ { item }) => {
+      if (!(output instanceof Blob)) return output; // Another plugin has made several files of it.
+      const { token } = await hintFor(output, options);
+      item.setMetadata(KEY, token, true);
+      item.onOnce("process-complete", () => spend(output));
+      return output;
+    });
+    return { options: {} };
+  };
+}
+
+/**
+ * FilePond's `server.process.ondata`: moves the token from the file's metadata to an entry `<field>-hint`.
+ * @param {FormData} form
+ * @returns {FormData}
+ */
+export function withHint(form) {
+  const entries = [...form];
+  for (const [field, value] of entries) {
+    const { [KEY]: token, ...metadata } = metadataOf(value);
+    if (token === undefined) continue;
+    form.delete(field);
+    if (Object.keys(metadata).length) form.append(field, JSON.stringify(metadata));
+    for (const [name, other] of entries) if (name === field && other !== value) form.append(name, other);
+    if (token) form.append(`${field}-hint`, token);
+    break;
+  }
+  return form;
+}
+
+/**
+ * @param {FormDataEntryValue} value
+ * @returns {Record<string, any>} what FilePond has written there, or nothing
+ */
+function metadataOf(value) {
+  try {
+    return typeof value === "string" ? (JSON.parse(value) ?? {}) : {};
+  } catch {
+    return {};
+  }
+}
