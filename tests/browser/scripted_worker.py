@@ -35,7 +35,7 @@ def play(
     page.route("**/worker.js", lambda route: route.fulfill(body=body, content_type="text/javascript"))
 
 
-def progress(phase: str, fraction: float, **more: float) -> dict[str, Any]:
+def progress(phase: str, fraction: float, **more: Any) -> dict[str, Any]:
     """Say how far it is."""
     if phase == "loading":
         return {"kind": "loading", "loaded": fraction * 5e6, "total": 5e6}

@@ -363,3 +363,18 @@ def test_result_moves_the_form_below_by_little(page: Page, server: Server, width
     assert before
     assert after
     assert abs(after["y"] - before["y"]) < after["height"] / 2
+
+
+@pytest.mark.parametrize(("show", "is_told"), [("band", True), ("nothing", False)])
+def test_rolling_band_is_shown_where_bands_are(page: Page, server: Server, show: str, is_told: bool) -> None:
+    """While it listens the panel says what it would say so far, in words that promise nothing; and only for eyes."""
+    hint = {"band": "elevated", "speech_s": 9.0}
+    worker.play(page, worker.progress("analysing", 0.4, seconds=12.0, total=24.0, hint=hint))
+    form = FormPage(page, server.url).open()
+    page.locator("prelisten-check").evaluate("(element, show) => element.setAttribute('show', show)", show)
+    form.choose(VOICE)
+    form.wait_for("analysing")
+    expect(page.locator("[part=summary]")).to_be_visible()
+    told = "So far, and it may still change: Some signs of synthetic speech" in form.text()
+    assert told == is_told
+    assert "So far" not in page.get_by_role("status").inner_text()

@@ -138,9 +138,22 @@ function busy(view, lit) {
         </div>
       </div>
       <progress part="meter" max="1" .value=${here?.fraction ?? 0} aria-label=${catalogue[`ui.${state}`]}></progress>
-      ${isDrawn(view) ? html`<div class="room"></div><dl class="facts">${next(view, false, lit)}</dl>` : nothing}
+      ${isDrawn(view)
+        ? html`<div class="room">${rolling(view, lit)}</div><dl class="facts">${next(view, false, lit)}</dl>`
+        : rolling(view, lit)}
     </div>
   `;
+}
+
+/**
+ * What the sound so far would be called. Only to be seen: it may still change.
+ * @param {View} view
+ * @param {Lit} lit
+ */
+function rolling({ catalogue, language, progress, show }, { html, nothing }) {
+  if (!progress?.hint || show === "nothing") return nothing;
+  const band = catalogue[`band.${progress.hint.band}`];
+  return html`<p part="rolling" class="rolling soft">${fill(catalogue["ui.rolling"], { band }, language)}</p>`;
 }
 
 /**
