@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prelisten.lab.corpus import Corpus
-from prelisten.lab.fit import Calibration
+from prelisten.lab.corpus import DEGRADED, Corpus
+from prelisten.lab.fit import COPY_WEIGHT, REBUILT_WEIGHT, Calibration
 from prelisten.lab.report import MIN_GROUP, Family, Line
 from wasm_detector.signals import REBUILT_FAMILY
 
@@ -41,9 +41,10 @@ class Card:
     sexes: Sequence[Line]
     effects: Sequence[tuple[str, tuple[float, float]]]
     rebuilt: Sequence[tuple[str, int, float, float]]
-    conditions: Sequence[tuple[str, float, float, float]]
+    conditions: Sequence[tuple[str, float, float, float, float]]
     reliability: Sequence[tuple[float, float, int, float, float]]
     edges: Sequence[tuple[str, str, float, float]]
+    edges_left_out: Sequence[tuple[str, str, float, float]]
     nuisance: Sequence[tuple[str, float, float, float]]
     nonspeech: tuple[int, float, float]
     lost_speech: float
@@ -112,13 +113,18 @@ def write_card(card: Card) -> str:
     rebuilt = [[name.replace("_", " "), str(n), f"{a:.3f}", f"{f:.3f}"] for name, n, a, f in card.rebuilt]
     rise = [100 * (one[2] - card.conditions[0][2]) for one in card.conditions]
     conditions = [
-        [name, f"{a:.3f}", f"{e:.3f}", f"{c:.2f}", f"{up:+.1f}"]
-        for (name, a, e, c), up in zip(card.conditions, rise, strict=True)
+        [name, f"{a:.3f}", f"{e:.3f}", f"{c:.2f}", f"{up:+.1f}", f"{100 * f:.1f} %"]
+        for (name, a, e, c, f), up in zip(card.conditions, rise, strict=True)
     ]
     reliability = [
         [f"{a:.1f} to {b:.1f}", str(n), f"{m:.2f}", f"{s:.2f}"] for a, b, n, m, s in card.reliability
     ]
-    edges = [[band, split, f"{100 * f:.1f} %", f"{100 * c:.1f} %"] for band, split, f, c in card.edges]
+    left_out = {(band, split): rates for band, split, *rates in card.edges_left_out}
+    edges = [
+        [band, split, *(f"{100 * rate:.1f} %" for rate in (*rates, *left_out.get((band, split), ())))]
+        for band, split, *rates in card.edges
+    ]
+    edge_columns = ("false alarms", "caught") * (2 if left_out else 1)
     nuisance = [
         [name, f"{alone:.3f}", f"{owed:.3f}", f"{100 * share:.0f} %"]
         for name, alone, owed, share in card.nuisance
@@ -143,13 +149,15 @@ trained on. A second sum over the signals' bumps (logistic regression) measures 
 counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,
 each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
 
-Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight 0.5), and of each clean
-genuine clip a copy that was taken apart and rebuilt (weight 0.1), labelled spoof: what differs there is the rebuilding
-alone. Copies stay in the fold of their source. All figures below are of scores by fits that knew nothing of the source.
+Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight
+{COPY_WEIGHT[DEGRADED]}), and of each clean genuine clip a copy that was taken apart and rebuilt (weight
+{REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. Copies stay in the fold of their source.
+All figures below are of scores by fits that knew nothing of the source.
 
 `spoof_score` is a probability at a prior of one half, calibrated (Platt) on scores of clips whose source the fit had
 not seen. `high` starts at {bands.high} (about 5 % of such genuine clips are above), `elevated` at {bands.elevated}
-(about 15 %). Where a page's recordings are mostly genuine, the true share of synthetic ones among the `high` is lower.
+(about 15 %){", the mean of what sources left out and manifests left out ask for" if left_out else ""}; clean recordings
+and those that people make count alike. Where a page's recordings are mostly genuine, fewer of the `high` are synthetic.
 
 ## Data
 {_data(card.corpus)}
@@ -184,10 +192,10 @@ rebuilt sound alone ({", ".join(f"`{name}`" for name in REBUILT_FAMILY)}).
 {_table(("copy", "clips", "AUC", "AUC of the family alone"), rebuilt)}
 
 ### On the way
-Some of the clips of speech, evenly picked, under each condition (sources left out); the last column is the change of
-the EER in points. Gain and polarity change nothing, by construction.
+Some of the clips of speech, evenly picked, under each condition (sources left out). Then the change of the EER in
+points, and how many genuine clips reach the band `high`. Gain and polarity change nothing, by construction.
 
-{_table(("condition", "AUC", "EER", "caught at 5 %", "EER rises by"), conditions)}
+{_table(("condition", "AUC", "EER", "caught at 5 %", "EER rises by", "false alarms"), conditions)}
 
 ### Is the probability one?
 Both classes counting alike, sources left out; calibrated on these same scores by two numbers.
@@ -195,7 +203,9 @@ Both classes counting alike, sources left out; calibrated on these same scores b
 {_table(("spoof_score", "clips", "mean score", "share of spoof"), reliability)}
 
 ### At the edges of the bands
-{_table(("band", "clips", "false alarms", "caught"), edges)}
+With sources left out{", then with the whole manifest left out" if left_out else ""}.
+
+{_table(("band", "clips", *edge_columns), edges)}
 
 ### What must not tell the classes apart
 AUC of length, level, peak, offset, edges and bandwidth alone (logistic regression, sources left out); AUC of what they

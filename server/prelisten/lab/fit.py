@@ -27,13 +27,13 @@ Matrix = NDArray[np.float64]
 WIDTH = 0.5
 """gamma = WIDTH / (number of numbers): neighbours at a typical distance still count exp(-1)."""
 
-COPY_WEIGHT = {DEGRADED: 0.5}
-REBUILT_WEIGHT = 0.1
+COPY_WEIGHT = {DEGRADED: 0.25}
+REBUILT_WEIGHT = 0.03
 """How much a copy counts beside its original. More of the rebuilt ones helps on clean recordings, costs on phones."""
 
 COPIES_AMONG_LANDMARKS = 0.25
 
-SOURCE_SHIFT = 0.2
+SOURCE_SHIFT = 0.05
 """Variance that a clean source's own level may have, where a clip's own is about 2.
 
 Sources differ in microphone, room and codec. While fitting, each clean source has a level of its own (a random
@@ -70,7 +70,15 @@ class Recipe:
 
 
 RECIPES = {
-    "client": Recipe("wd", tuple(kind.name for kind in SIGNALS), n_landmarks=96, n_directions=96),
+    "client": Recipe(
+        "wd",
+        tuple(kind.name for kind in SIGNALS),
+        n_landmarks=96,
+        n_directions=96,
+        n_levels=16,
+        n_levels_together=32,
+        direction_step=1.0 / 128.0,
+    ),
     "server": Recipe("fd", tuple(kind.name for kind in FORENSIC_SIGNALS), n_landmarks=192, n_directions=200),
 }
 """The browser's detector, and the server's forensic one."""

@@ -64,19 +64,32 @@ def platt(logits: Matrix, is_spoof: NDArray[np.bool_]) -> tuple[float, float]:
     return float(machine.coef_[0, 0]), float(machine.intercept_[0])
 
 
-def calibrate(corpus: Corpus, logits: Matrix) -> Calibration:
-    """Fit Platt's slope and shift (at a prior of one half) and the thresholds on out-of-fold log-odds."""
+def calibrate(corpus: Corpus, logits: Matrix, *others: Matrix) -> Calibration:
+    """Fit Platt's slope and shift (at a prior of one half) and the thresholds on out-of-fold log-odds.
+
+    `others` are log-odds by other ways of leaving recordings out. The bands start at the mean, over all the ways, of
+    the log-odds that the stated share of bona fide exceeds: one way alone hangs on which few sources fall together.
+    """
     labels = corpus.column("label")
     is_speech = labels != "nonspeech"
-    raw, target = logits[is_speech, 0], labels[is_speech] == "spoof"
-    slope, shift = platt(raw, target)
-    scores = 1.0 / (1.0 + np.exp(-(slope * raw + shift)))
-    bona_fide, domains = scores[~target], domain(corpus)[is_speech][~target]
-    floor = np.quantile(logits[is_speech, 1], LOST_SPEECH)
+    target = labels[is_speech] == "spoof"
+    slope, shift = platt(logits[is_speech, 0], target)
+    domains = domain(corpus)[is_speech][~target]
+
+    def edge(false_alarms: float) -> float:
+        found = [
+            threshold_for(one[is_speech, 0][~target], domains, false_alarms) for one in (logits, *others)
+        ]
+        return round(_probability(slope * float(np.mean(found)) + shift), 4)
+
     return Calibration(
         slope=slope,
         shift=shift,
-        elevated=round(threshold_for(bona_fide, domains, ELEVATED_FALSE_ALARMS), 4),
-        high=round(threshold_for(bona_fide, domains, HIGH_FALSE_ALARMS), 4),
-        speech_floor=round(float(1.0 / (1.0 + np.exp(-floor))), 4),
+        elevated=edge(ELEVATED_FALSE_ALARMS),
+        high=edge(HIGH_FALSE_ALARMS),
+        speech_floor=round(_probability(float(np.quantile(logits[is_speech, 1], LOST_SPEECH))), 4),
     )
+
+
+def _probability(logit: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-logit)))

@@ -178,8 +178,13 @@ def rebuilt(
     return table
 
 
-def by_condition(everything: Corpus, scores: NDArray[np.float64]) -> list[tuple[str, float, float, float]]:
-    """Return (condition, AUC, EER, caught at 5 %) of the clips under each condition, the untouched ones first."""
+def by_condition(
+    everything: Corpus, scores: NDArray[np.float64], high: float
+) -> list[tuple[str, float, float, float, float]]:
+    """Return (condition, AUC, EER, caught at 5 %, false alarms at `high`) of the clips under each condition.
+
+    The untouched ones come first.
+    """
     made, ids = everything.column("made"), everything.column("id")
     labels = everything.column("label")
     names = [name for name in CONDITIONS if (made == name).any()]
@@ -188,7 +193,14 @@ def by_condition(everything: Corpus, scores: NDArray[np.float64]) -> list[tuple[
     taken = (made == "") & np.isin(ids, ids[made == names[0]])
     sets = [("as they are", taken), *((name, made == name) for name in names)]
     sets = [(name, inside) for name, inside in sets if {"bona_fide", "spoof"} <= set(labels[inside])]
-    return [(name, *_three(scores[inside], labels[inside] == "spoof")) for name, inside in sets]
+    return [
+        (
+            name,
+            *_three(scores[inside], labels[inside] == "spoof"),
+            float((scores[inside & (labels == "bona_fide")] >= high).mean()),
+        )
+        for name, inside in sets
+    ]
 
 
 def reliability(

@@ -22,7 +22,6 @@ from prelisten.errors import ConfigError
 from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, read_manifest
 from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.hearing import TIERS
-from prelisten.lab.report import Line
 from wasm_detector.model import FILE_NAME, parse_model
 
 if TYPE_CHECKING:
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from prelisten.lab.fit import Calibration, Recipe
 
 SPEECH_LABELS = ("bona_fide", "spoof")
+MIN_CLIPS = MIN_SOURCES = 10
+"""Of each label, and in all: with fewer there is nothing to fit."""
+
 EVERY = {"client": 4, "server": 8}
 """The robustness table takes every fourth clip, and of the slower forensic detector every eighth."""
 
@@ -59,12 +61,12 @@ def data_digest(corpus: Corpus) -> str:
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
-def _check_trainable(clips: Sequence[Clip]) -> None:
-    counts = {label: sum(clip.label == label for clip in clips) for label in (*SPEECH_LABELS, "nonspeech")}
-    if min(counts.values()) < 10 or len({clip.source for clip in clips}) < 10:
-        raise ConfigError(
-            f"Got {counts}; at least 10 clips of each label from 10 sources are needed to train."
-        )
+def _counts(clips: Sequence[Clip]) -> dict[str, int]:
+    return {label: sum(clip.label == label for clip in clips) for label in (*SPEECH_LABELS, "nonspeech")}
+
+
+def _is_trainable(clips: Sequence[Clip]) -> bool:
+    return min(_counts(clips).values()) >= MIN_CLIPS and len({clip.source for clip in clips}) >= MIN_SOURCES
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("Training needs scikit-learn. Install prelisten[train].") from error
     recipe = fit.RECIPES[arguments.tier]
     clips = [clip for manifest in arguments.manifests for clip in read_manifest(manifest)]
-    _check_trainable(clips)
+    if not _is_trainable(clips):
+        raise ConfigError(
+            f"Got {_counts(clips)}; at least {MIN_CLIPS} clips of each label from {MIN_SOURCES} sources are needed "
+            "to train."
+        )
     made = [*clips, *copies(clips)]
     with_conditions = [*made, *_conditions(clips, EVERY[arguments.tier])]
     # The card must not change the model, so the folds are those of a run with all conditions.
@@ -86,12 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
     contributions = folds.out_of_fold(everything, groups[: len(everything.clips)], recipe)
     is_original = everything.column("made") == ""
     corpus = pick(everything, is_original)
-    calibration = folds.calibrate(corpus, contributions[is_original].sum(axis=1))
+    left_out = _manifests_left_out(everything, recipe)
+    calibration = folds.calibrate(
+        corpus, contributions[is_original].sum(axis=1), *(() if left_out is None else (left_out,))
+    )
     model = fit.store(fit.fit(everything, recipe), calibration, data_digest(corpus))
     arguments.out.write_bytes(model)
     print(f"Wrote {arguments.out} ({len(model) // 1000} kB).")
     if arguments.card:
-        card = _card(everything, contributions, calibration, model, recipe, _command(arguments))
+        card = _card(everything, contributions, left_out, calibration, model, recipe, _command(arguments))
         arguments.card.write_text(write_card(card), encoding="utf-8")
         print(f"Wrote {arguments.card}.")
         if arguments.pictures:
@@ -124,6 +133,7 @@ def _command(arguments: argparse.Namespace) -> str:
 def _card(
     everything: Corpus,
     contributions: NDArray[np.float64],
+    left_out: NDArray[np.float64] | None,
     calibration: Calibration,
     model: bytes,
     recipe: Recipe,
@@ -134,13 +144,15 @@ def _card(
 
     is_original = everything.column("made") == ""
     corpus, own = pick(everything, is_original), contributions[is_original]
-    logits = contributions.sum(axis=1)
-    every_score = 1.0 / (1.0 + np.exp(-(calibration.slope * logits[:, 0] + calibration.shift)))
+
+    def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(1.0 / (1.0 + np.exp(-(calibration.slope * logits + calibration.shift))))
+
+    every_score = probability(contributions.sum(axis=1)[:, 0])
     scores, labels = every_score[is_original], corpus.column("label")
     is_heard = 1.0 / (1.0 + np.exp(-own.sum(axis=1)[:, 1])) >= calibration.speech_floor
     quiet = labels == "nonspeech"
     groups = folds.fold_numbers(corpus.column("source"))
-    is_single = len(set(corpus.column("split"))) == 1
     return Card(
         detector=parse_model(model).detector,
         command=command,
@@ -148,15 +160,18 @@ def _card(
         corpus=corpus,
         calibration=calibration,
         crossed=report.by_split(corpus, scores),
-        left_out=[] if is_single else _manifests_left_out(everything, recipe),
+        left_out=[] if left_out is None else report.by_split(corpus, left_out[:, 0])[1:],
         families=report.by_family(corpus, scores),
         languages=report.by_group(corpus, scores, "language"),
         sexes=report.by_group(corpus, scores, "sex"),
         effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
         rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
-        conditions=report.by_condition(everything, every_score),
+        conditions=report.by_condition(everything, every_score, calibration.high),
         reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
         edges=report.at_edges(corpus, scores, calibration),
+        edges_left_out=[]
+        if left_out is None
+        else report.at_edges(corpus, probability(left_out[:, 0]), calibration),
         nuisance=_nuisance(corpus, groups, own.sum(axis=1)[:, 0]),
         nonspeech=(
             int(quiet.sum()),
@@ -167,13 +182,20 @@ def _card(
     )
 
 
-def _manifests_left_out(everything: Corpus, recipe: Recipe) -> list[Line]:
-    from prelisten.lab import folds, report
+def _manifests_left_out(everything: Corpus, recipe: Recipe) -> NDArray[np.float64] | None:
+    """Return each recording's log-odds by a fit on the other manifests, shape=(n_recordings, 2).
+
+    `None` where there is one manifest, or the others have too little to fit on.
+    """
+    from prelisten.lab import folds
 
     splits, is_original = everything.column("split"), everything.column("made") == ""
-    scores = folds.out_of_fold(everything, splits, recipe).sum(axis=1)[is_original, 0]
-    corpus, splits = pick(everything, is_original), splits[is_original]
-    return [report.line(str(name), corpus, scores, splits == name) for name in np.unique(splits)]
+    names = np.unique(splits)
+    rests = [pick(everything, is_original & (splits != name)).clips for name in names]
+    if not all(_is_trainable(rest) for rest in rests):
+        return None
+    scored = folds.out_of_fold(everything, splits, recipe)
+    return np.asarray(scored.sum(axis=1)[is_original])
 
 
 def _nuisance(

@@ -18,6 +18,7 @@ from prelisten.lab.corpus import DEGRADED, Clip, Corpus, copies, describe_corpus
 from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.fit import COPY_WEIGHT, RECIPES, fit, slices_of, source_weight, training_weight
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
+from prelisten.lab.folds import calibrate as calibrate_on
 from prelisten.lab.metrics import auc
 from prelisten.lab.nuisance import explained_by_nuisance
 from prelisten.lab.report import by_family, by_group, interval
@@ -250,6 +251,27 @@ def test_thresholds_count_each_domain_alike():
     domains = np.array(["clean"] * 10 + ["wild"] * 2)
     assert threshold_for(scores, domains, 0.2) == 0.9
     assert threshold_for(scores, domains, 0.28) == 0.5
+
+
+def test_the_bands_start_between_what_the_ways_of_leaving_out_ask_for():
+    """In log-odds; probabilities are those of the first way."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(["bona_fide", "spoof", "nonspeech"], 200)
+    corpus = labelled(label=labels.tolist(), source=[f"s{k % 9}" for k in range(600)])
+    logits = np.stack([rng.normal(np.repeat([-1.0, 1.0, 0.0], 200)), rng.normal(size=600)], axis=1)
+    low, high = calibrate_on(corpus, logits), calibrate_on(corpus, logits + 1.0)
+    both = calibrate_on(corpus, logits, logits + 1.0)
+    assert (both.slope, both.shift) == (low.slope, low.shift)
+    edges = [np.log(one / (1.0 - one)) for one in (low.high, both.high)]
+    assert edges[1] - edges[0] == pytest.approx(0.5 * low.slope, abs=2e-3)
+    assert high.high == pytest.approx(low.high, abs=1e-3)
+
+
+def test_manifests_are_left_out_only_where_the_others_can_be_trained_on(manifest):
+    """One manifest alone, or few clips in the others: there is no such figure, and no error."""
+    clips = read_manifest(manifest)[:9]
+    for made in (clips, [*clips, *(replace(clip, split="wild") for clip in clips)]):
+        assert train._manifests_left_out(describe_corpus(made, ["modulation"]), RECIPES["client"]) is None
 
 
 def test_platt_finds_the_slope_of_calibrated_odds():
