@@ -16,7 +16,7 @@ self.addEventListener("message", ({ data: { kind, job } }) => {
   if (kind === "hear") for (const hint of %s) self.postMessage({ kind: "heard", job, hint });
   if (kind !== "screen") return;
   for (const [at, message] of script.entries()) {
-    const { peaks } = message.outcome ?? {};
+    const { peaks } = message.outcome ?? message.progress ?? {};
     if (peaks) peaks.values = new Uint8Array(peaks.values);
     setTimeout(() => self.postMessage(message.kind === "loading" ? message : { ...message, job }), at * %d);
   }
@@ -42,6 +42,13 @@ def progress(phase: str, fraction: float, **more: Any) -> dict[str, Any]:
     return {"kind": "progress", "progress": {"phase": phase, "fraction": fraction, **more}}
 
 
+def outline(windows: list[tuple[float, float]], n_peaks: int = 256) -> dict[str, Any]:
+    """Return an outline of these windows that goes up and down."""
+    swings = [8 + (37 * k) % 110 for k in range(n_peaks)]
+    values = [value for swing in swings for value in (128 - swing, 128 + swing)]
+    return {"windows": windows, "values": values}
+
+
 def failed(code: str) -> dict[str, Any]:
     """Say that it could not."""
     return {"kind": "failed", "code": code, "message": "as the script says"}
@@ -65,7 +72,6 @@ def finished(
     ]
     heard_s = sum(end - start for start, end in windows)
     known = [score for score in scores if score is not None]
-    swings = [8 + (37 * k) % 110 for k in range(n_peaks)]
     result = {
         "band": band,
         "spoof_score": max(known) if known else None,
@@ -82,10 +88,7 @@ def finished(
         "rate": 16_000,
         "detector": {"id": "scripted"},
         "times": {},
-        "peaks": {
-            "windows": windows,
-            "values": [value for swing in swings for value in (128 - swing, 128 + swing)],
-        },
+        "peaks": outline(windows, n_peaks),
     }
     return {"kind": "finished", "outcome": outcome}
 

@@ -39,7 +39,12 @@ REASONS = [
 HIGH = worker.finished("high", [0.2, 0.9, 0.1, 0.95], reasons=REASONS)
 IN_PIECES = worker.finished("elevated", [0.2, 0.9], windows=[(0.0, 4.0), (700.0, 704.0)], total_s=900.0)
 LISTENING = worker.progress(
-    "analysing", 0.4, seconds=12.0, total=30.0, hint={"band": "clear", "speech_s": 9.0}
+    "analysing",
+    0.4,
+    seconds=12.0,
+    total=30.0,
+    hint={"band": "clear", "speech_s": 9.0},
+    peaks=worker.outline([(0.0, 12.0)]),
 )
 # Which edges of the element's controls have less than 3:1 against the ground of the page's card.
 CONTRASTS = """(element) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -378,3 +379,27 @@ def test_rolling_band_is_shown_where_bands_are(page: Page, server: Server, show:
     told = "So far, and it may still change: Some signs of synthetic speech" in form.text()
     assert told == is_told
     assert "So far" not in page.get_by_role("status").inner_text()
+
+
+def test_outline_grows_while_it_listens(form: FormPage) -> None:
+    """The picture of a real recording begins before the result, and is never wider than what was heard."""
+    form.page.evaluate(
+        """() => {
+          const element = document.querySelector("prelisten-check");
+          element.addEventListener("prelisten-progress", async ({ detail }) => {
+            await element.updateComplete;
+            const path = element.shadowRoot.querySelector(".preview .wave");
+            const ends = path?.getAttribute("d").split("M").length - 1;
+            console.log("OUTLINE " + JSON.stringify([detail.fraction, ends || 0, "peaks" in detail]));
+          });
+        }"""
+    )
+    form.choose(wav_bytes(speech_like(120.0, seed=62)))
+    form.wait_for("done")
+    told = [json.loads(line.removeprefix("OUTLINE ")) for line in form.told("OUTLINE")]
+    assert not any(has_peaks for _, _, has_peaks in told)
+    bars = [(fraction, count) for fraction, count, _ in told if count]
+    assert len({count for _, count in bars}) > 2, told
+    assert [count for _, count in bars] == sorted(count for _, count in bars)
+    whole = bars[-1][1] / bars[-1][0]
+    assert all(abs(count - fraction * whole) < 2 for fraction, count in bars)

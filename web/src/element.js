@@ -71,7 +71,7 @@ export class PrelistenCheck extends Attributes {
     options: () => ({ test: this.test, maxSeconds: this.maxSeconds }),
     sealsAtOnce: () => this.seal === "result",
     changed: () => this.#refresh(),
-    progressed: ({ progress }) => this.#progressed({ .../** @type {object} */ (progress) }),
+    progressed: ({ progress }) => this.#progressed(progress),
     heard: ({ file, outcome }) => {
       this.#setReady();
       this.#concludeAloud();
@@ -379,14 +379,15 @@ export class PrelistenCheck extends Attributes {
     return { ...parts, client, session };
   }
 
-  /** @param {object} progress */
+  /** @param {import("./protocol.js").Progress | null} progress */
   #progressed(progress) {
+    const { peaks, ...told } = progress ?? {}; // The outline is for the panel.
     const quarter = Math.floor(this.#checks.fraction * 4);
     if (quarter > this.#announced && quarter < 4) {
       this.#announced = quarter;
       this.#say("ui.announce.progress", { percent: quarter * 25 });
     }
-    this.#emit("progress", progress);
+    this.#emit("progress", told);
     this.requestUpdate();
   }
 
@@ -582,7 +583,7 @@ export class PrelistenCheck extends Attributes {
       state,
       progress,
       result: outcome?.result ?? null,
-      peaks: /** @type {{peaks?: any} | null} */ (outcome)?.peaks ?? null,
+      peaks: outcome?.peaks ?? progress?.peaks ?? null,
       show: SHOWS[Math.min(...allowed)],
       isTest: Boolean(this.test && this.#session?.fixed),
       error: code ? this.#sentence(code) : "",

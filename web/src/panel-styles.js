@@ -32,7 +32,10 @@ progress::-webkit-progress-bar { background: var(--_well); }
 progress::-webkit-progress-value { border-radius: 3px; background: var(--_accent); transition: inline-size 0.25s linear; }
 progress::-moz-progress-bar { border-radius: 3px; background: var(--_accent); }
 .rolling { margin-top: 8px; }
-.room { display: grid; align-content: end; box-sizing: border-box; height: 13.2rem; padding: 12px 16px; margin-top: 18px; border-radius: 8px; background: linear-gradient(var(--_line) 0 0) center / calc(100% - 32px) 2px no-repeat var(--_well); }
+.room {
+  position: relative; display: grid; align-content: end; box-sizing: border-box; height: 13.2rem; padding: 12px 16px;
+  margin-top: 18px; border-radius: 8px; background: linear-gradient(var(--_line) 0 0) 16px 80px / calc(100% - 32px) 2px no-repeat var(--_well);
+}
 button:disabled { opacity: 0.6; cursor: default; }
 .recording { display: flex; flex: 1 1 100%; flex-wrap: wrap; align-items: center; gap: 4px 10px; }
 .live { display: inline-flex; align-items: center; gap: 8px; font-weight: 600; }

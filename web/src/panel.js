@@ -139,7 +139,7 @@ function busy(view, lit) {
       </div>
       <progress part="meter" max="1" .value=${here?.fraction ?? 0} aria-label=${catalogue[`ui.${state}`]}></progress>
       ${isDrawn(view)
-        ? html`<div class="room">${rolling(view, lit)}</div><dl class="facts">${next(view, false, lit)}</dl>`
+        ? html`<div class="room">${drawing(view)?.preview(view, here?.fraction ?? 0, lit)}${rolling(view, lit)}</div><dl class="facts">${next(view, false, lit)}</dl>`
         : rolling(view, lit)}
     </div>
   `;

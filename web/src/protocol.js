@@ -67,7 +67,7 @@ export const Code = /** @type {const} */ ({
  * @typedef {{band: Exclude<Band, "inconclusive">, speech_s: number}} RollingHint what was heard so far sounds like; the
  *   result may differ. It stands from the first seconds of speech on, and another one comes once a second at most
  * @typedef {{phase: Phase, fraction: number, seconds?: number, total?: number|null, loaded?: number,
- *   hint?: RollingHint}} Progress
+ *   hint?: RollingHint, peaks?: Peaks}} Progress `peaks` of what was heard so far
  * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
  *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
  *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>}} Probe

@@ -1,6 +1,8 @@
 // @ts-check
 export const waveformStyles = `
 .timeline { margin-top: 18px; }
+.preview { position: absolute; inset: 43px 16px auto; }
+.preview svg { display: block; width: 100%; }
 .canvas { position: relative; }
 .canvas svg { display: block; width: 100%; overflow: visible; }
 .slider { border-radius: 6px; cursor: pointer; touch-action: pan-y; user-select: none; }

@@ -172,6 +172,23 @@ export function picture(view, result, lit) {
 }
 
 /**
+ * The outline of what was heard so far, from the left to where the progress is.
+ * @param {View} view
+ * @param {number} fraction of what will be heard
+ * @param {Lit} lit
+ */
+export function preview(view, fraction, { html, svg, nothing }) {
+  const { peaks } = view;
+  if (!peaks?.values.length) return nothing;
+  const { id, width } = pictureOf(view);
+  const heard = { start: 0, end: 1, heard: true, folded: false, x: 0, width: fraction };
+  const path = pathOf(barsOf({ pieces: [heard], total: 1 }, peaks, width), WAVE_PX / 2, WAVE_PX / 2 - EDGE_PX);
+  return html`<div id=${id} class="preview" dir="ltr">
+    <svg viewBox="0 0 ${width} ${WAVE_PX}" height=${WAVE_PX} aria-hidden="true">${svg`<path class="wave" d=${path} />`}</svg>
+  </div>`;
+}
+
+/**
  * @param {View} view
  * @param {Result} result
  * @param {{state: Picture, axis: Axis, marks: Range[]}} drawn

@@ -10,6 +10,7 @@ import { plain, start } from "./runtime.js";
 /** @typedef {import("./protocol.js").FromPage} FromPage */
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./protocol.js").Phase} Phase */
+/** @typedef {import("./protocol.js").Peaks} Peaks */
 /** @typedef {import("./protocol.js").Probe} Probe */
 
 const HEAD_BYTES = 1 << 20; // What the container probe may need.
@@ -201,7 +202,7 @@ function ask(job, question, kind) {
   });
 }
 
-/** @typedef {{read: (share: number) => void, heard: (seconds: number, total: number, hint: RollingHint | null) => void}} Told */
+/** @typedef {{read: (share: number) => void, heard: (seconds: number, total: number, hint: RollingHint | null, peaks: Peaks) => void}} Told */
 
 /**
  * Every piece of work says how far it is: that is also how the page knows that this worker lives.
@@ -220,9 +221,9 @@ function teller(job) {
   };
   return {
     read: (share) => say(progress.phase === "reading" ? { fraction: share } : {}),
-    heard(seconds, total, newest) {
+    heard(seconds, total, newest, peaks) {
       const hint = latest(newest);
-      say({ phase: "analysing", fraction: Math.min(1, seconds / total), seconds, total, ...(hint && { hint }) });
+      say({ phase: "analysing", fraction: Math.min(1, seconds / total), seconds, total, peaks, ...(hint && { hint }) });
     },
   };
 }
@@ -296,6 +297,7 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
   const { sampleRate, frames, layout } = source;
   const total = frames === null ? undefined : frames / sampleRate;
   const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts, wheels);
+  const peaks = () => /** @type {Peaks} */ (plain(analysis.peaks()));
   try {
     const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
     const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);
@@ -303,10 +305,10 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
     const most = Math.floor(CHUNK_SAMPLES / (layout?.channels ?? 1));
     for (const [start, end] of pieces(windows, Math.min(Math.round(CHUNK_S * sampleRate), most))) {
       const { analysed_s: seconds, hint } = plain(await source.push(analysis, start, end));
-      told.heard(seconds, wanted, hint);
+      told.heard(seconds, wanted, hint, peaks());
     }
     const finished = /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
-    return { ...finished, peaks: /** @type {import("./protocol.js").Peaks} */ (plain(analysis.peaks())) };
+    return { ...finished, peaks: peaks() };
   } finally {
     analysis.destroy();
     source.close?.();
