@@ -14,5 +14,6 @@ await build({
   legalComments: "inline",
   logLevel: "warning",
   // Pyodide's own loader lies beside the worker and is fetched only when a person means to choose a file.
-  external: ["./pyodide.mjs", "./pyodide.asm.mjs"],
+  // What hears compressed recordings is a file of its own, too.
+  external: ["./pyodide.mjs", "./pyodide.asm.mjs", "./media.js"],
 });

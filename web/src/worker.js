@@ -5,6 +5,7 @@ import { install } from "./extensions.js";
 import { hear } from "./live.js";
 import { Reader } from "./reader.js";
 import { steady } from "./rolling.js";
+import { openHere } from "./route.js";
 import { plain, start } from "./runtime.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */
@@ -94,7 +95,7 @@ async function screen(id, file, maxSeconds, extensions) {
     const probe = await identify(detector, file);
     const told = teller(job);
     reader = new Reader(file, detector.FileDigest(), told.read);
-    const source = await sourceOf(probe, reader, job, clock);
+    const source = await sourceOf(file, probe, reader, job, clock);
     if (extensions) await install(detector, extensions);
     refuseCancelled(job);
     const finished = await analyse(detector, source, probe.facts, maxSeconds, told, extensions?.wheels);
@@ -104,7 +105,7 @@ async function screen(id, file, maxSeconds, extensions) {
       ...finished,
       sha256,
       decoder: /** @type {string} */ (probe.reader),
-      rate: source.sampleRate,
+      rate: probe.sample_rate ?? source.sampleRate, // As the file states it: the server knows no other before it decodes.
       detector: plain(detector.describe()),
       times: clock.times,
     };
@@ -234,14 +235,22 @@ function teller(job) {
  */
 
 /**
+ * @param {File} file
  * @param {Probe} probe
  * @param {Reader} reader
  * @param {Job} job
  * @param {ReturnType<typeof stopwatch>} clock
- * @returns {Promise<Source>} of a WAV the file itself; else what the page decodes while the file is hashed
+ * @returns {Promise<Source>} of a WAV the file itself; else what is decoded here piece by piece, or, where this browser
+ *   cannot, what the page decodes while the file is hashed
  */
-async function sourceOf(probe, reader, job, clock) {
+async function sourceOf(file, probe, reader, job, clock) {
   if (probe.reader === "wav") return wavSource(reader, probe);
+  const media = await openHere(file, probe);
+  if (media) {
+    await reader.digest();
+    clock.lap("read");
+    return mediaSource(media);
+  }
   const decoded = ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED);
   decoded.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
   await reader.digest();
@@ -264,6 +273,21 @@ function pageSource({ frames, sampleRate }, job) {
       const { samples } = await ask(job, { kind: Tell.WANT, job: job.id, start, end }, Ask.SAMPLES);
       return analysis.push(samples, start);
     },
+  };
+}
+
+/**
+ * @param {import("./media.js").Media} media
+ * @returns {Source}
+ */
+function mediaSource(media) {
+  return {
+    sampleRate: media.sampleRate,
+    frames: media.frames,
+    async push(analysis, start, end) {
+      return analysis.push(await media.read(start, end), start);
+    },
+    close: () => media.close(),
   };
 }
 

@@ -1,0 +1,212 @@
+"""Long recordings and videos, heard piece by piece in the worker: true coverage, honest claims, hostile files."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, Route
+
+from prelisten.config import load_config
+from prelisten.records import Recomputed
+from tests.bench.parity import recompute
+from tests.browser.conftest import Server
+from tests.browser.form_page import FormPage
+from tests.media_files import media_file
+from tests.poison.boxes import box, replacing, rewrite, split
+from tests.recordings import speech_like
+
+RATE = 48_000
+TAKE_S = 20.0
+TIMES = 30
+LONG_S = TAKE_S * TIMES
+SHORT_S = 8.0
+ENDS = ("done", "unsupported", "error", "timeout")
+SILENT_DECODER = (
+    "Object.assign(AudioDecoder.prototype, { decode() {}, flush: () => new Promise(() => {}) });\n"
+)
+
+
+def take(seconds: float = TAKE_S) -> np.ndarray:
+    """Return a voice-like recording in two channels."""
+    voice = speech_like(seconds, seed=61, rate=RATE)
+    return np.stack([voice, 0.7 * np.roll(voice, 40)])
+
+
+LONG = {
+    "mp3": lambda: media_file(take(), container="mp3", codec="libmp3lame", times=TIMES),
+    "opus": lambda: media_file(take(), container="ogg", codec="libopus", times=TIMES),
+    "mp4": lambda: media_file(take(), container="mp4", times=TIMES, picture_s=3.0),
+    "webm": lambda: media_file(take(), container="webm", codec="libopus", times=TIMES, picture_s=3.0),
+}
+if os.environ.get("TEST_SIZE") == "full":
+    LONG["aac"] = lambda: media_file(take(), container="adts", times=TIMES)
+    LONG["mov"] = lambda: media_file(take(), container="mov", times=TIMES, picture_s=3.0)
+    LONG["m4a"] = lambda: media_file(take(), container="ipod", times=TIMES)
+
+
+def test_long_recordings_are_heard_in_windows_and_their_claims_hold(form: FormPage, tmp_path: Path) -> None:
+    """Ten minutes would be 230 MB at once; two of them are heard, and the server finds what the browser says.
+
+    The tables of a video lie behind its samples, beyond what is looked at to tell the format.
+    """
+    for ending, make in LONG.items():
+        path = tmp_path / f"long.{ending}"
+        path.write_bytes(make())
+        form.choose(path)
+        form.wait_for("done")
+        coverage = form.result()["coverage"]
+        assert abs(coverage["total_s"] - LONG_S) < 2, ending
+        assert abs(coverage["analysed_s"] - 120) < 1.5, ending
+        assert form.result()["segments"][-1]["end_s"] > LONG_S - 2
+        assert any(request.url.endswith("/media.js") for request in form.requests), ending
+        form.send()
+        seal = [request for request in form.requests if request.url.endswith("/seal")][-1]
+        claim = json.loads(seal.post_data or "")["claim"]
+        assert claim["file"]["size"] == path.stat().st_size
+        word, differences, _ = recompute(path, claim, load_config({}))
+        assert (word, differences) == (Recomputed.WITHIN_TOLERANCE, []), ending
+        assert form.told("ERROR") == form.told("CSP") == []
+        form.page.goto(form.url)
+
+
+def truncated() -> bytes:
+    """Return a video of ten minutes that ends in the middle of its samples, its tables in front."""
+    whole = LONG["mp4"]()
+    boxes = dict(split(whole))
+    # The tables' places count from the file's start: what stood in front of the samples is made as long as before.
+    moov = box(b"moov", boxes[b"moov"])
+    shifted = rewrite(moov, _shifting(len(moov)))
+    front = box(b"ftyp", boxes[b"ftyp"]) + shifted + box(b"free", boxes.get(b"free", b""))
+    return (front + box(b"mdat", boxes[b"mdat"]))[: len(front) + len(boxes[b"mdat"]) * 2 // 3]
+
+
+def _shifting(by: int) -> Callable[[bytes, bytes], bytes | None]:
+    def change(name: bytes, inside: bytes) -> bytes | None:
+        if name != b"stco":
+            return None
+        places = np.frombuffer(inside[8:], ">u4") + by
+        return box(name, inside[:8] + places.astype(">u4").tobytes())
+
+    return change
+
+
+def other_rate() -> bytes:
+    """Return AAC frames whose rate changes in the middle."""
+    first = media_file(take(SHORT_S), container="adts")
+    other = media_file(speech_like(SHORT_S, seed=62, rate=22_050), 22_050, container="adts")
+    return first + other
+
+
+def other_channels() -> bytes:
+    """Return an MP3 that goes on in one channel."""
+    first = media_file(take(SHORT_S), container="mp3", codec="libmp3lame", options={"write_xing": "0"})
+    other = media_file(
+        take(SHORT_S)[0],
+        container="mp3",
+        codec="libmp3lame",
+        options={"write_xing": "0", "id3v2_version": "0"},
+    )
+    return first + other
+
+
+def protected() -> bytes:
+    """Return a file that says that its sound is encrypted."""
+    scheme = box(b"schm", bytes(4) + b"cenc" + b"\0\1\0\0")
+    key = box(b"schi", box(b"tenc", bytes(4) + b"\0\0\1\x08" + bytes(16)))
+    sinf = box(b"sinf", box(b"frma", b"mp4a") + scheme + key)
+
+    def change(name: bytes, inside: bytes) -> bytes | None:
+        if name != b"stsd" or b"mp4a" not in inside[:24]:
+            return None
+        ((_, entry),) = split(inside[8:])
+        return box(name, inside[:8] + box(b"enca", entry + sinf))
+
+    noise = box(b"mdat", np.random.default_rng(0).bytes(60_000))
+    return rewrite(rewrite(media_file(take(SHORT_S), container="ipod"), change), replacing(b"mdat", noise))
+
+
+def thousands_of_tracks() -> bytes:
+    """Return a file that describes its sound track three thousand times."""
+
+    def change(name: bytes, inside: bytes) -> bytes | None:
+        if name != b"moov":
+            return None
+        made = [box(each, content) * (3_000 if each == b"trak" else 1) for each, content in split(inside)]
+        return box(name, b"".join(made))
+
+    return rewrite(media_file(take(SHORT_S), container="ipod"), change)
+
+
+def lying_webm() -> bytes:
+    """Return half an hour of next to nothing, in a file that states one second."""
+    content = media_file(np.zeros(RATE, np.float32), container="webm", codec="libopus", times=1800)
+    at = content.index(b"\x44\x89\x88")  # Duration, eight bytes.
+    return content[: at + 3] + np.array([1000.0], ">f8").tobytes() + content[at + 11 :]
+
+
+def no_samples() -> bytes:
+    """Return a video whose tables are empty."""
+    content = media_file(take(SHORT_S), container="mp4", picture_s=1.0)
+    return rewrite(content, replacing(b"stbl", box(b"stbl", b"")))
+
+
+def no_sound() -> bytes:
+    """Return a video of a picture alone."""
+    return media_file(None, container="mp4", picture_s=1.0)
+
+
+# What there is to hear in each, in seconds: of nothing, the person is told that it can be sent all the same.
+HOSTILE = {
+    "truncated.mp4": (truncated, 0.66 * LONG_S),
+    "other_rate.aac": (other_rate, SHORT_S),
+    "other_channels.mp3": (other_channels, 2 * SHORT_S),
+    "lying.webm": (lying_webm, 1800),
+    "many_tracks.m4a": (thousands_of_tracks, SHORT_S),
+    "no_sound.mp4": (no_sound, None),
+    "no_samples.mp4": (no_samples, None),
+    "protected.m4a": (protected, None),
+}
+
+
+def test_every_hostile_file_has_its_outcome(form: FormPage, tmp_path: Path) -> None:
+    """No spinner for ever, no crash, no exception: what there is to hear is heard, and how much it was is said."""
+    for name, (make, seconds) in HOSTILE.items():
+        path = tmp_path / name
+        path.write_bytes(make())
+        form.choose(path)
+        state = form.wait_for(*ENDS)
+        if seconds is None:
+            assert (state, "still send" in form.text()) == ("unsupported", True), name
+        else:
+            assert state == "done", f"{name}: {form.text()}"
+            coverage = form.result()["coverage"]
+            assert abs(coverage["analysed_s"] - min(seconds, 120)) < 2, (name, coverage)
+            assert "Listened to" in form.text(), name
+        assert len(form.page.workers) == 1, name
+        assert form.told("ERROR") == form.told("CSP") == [], name
+
+
+def test_decoder_that_never_answers_is_ended(page: Page, server: Server, tmp_path: Path) -> None:
+    """The worker and its decoder go, the person is told, and the form sends."""
+    page.clock.install(time=time.time())
+    form = FormPage(page, server.url).open()
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, body=SILENT_DECODER + found.text())
+
+    form.page.route("**/media.js", answer)
+    path = tmp_path / "voice.mp3"
+    path.write_bytes(media_file(take(SHORT_S), container="mp3", codec="libmp3lame"))
+    form.choose(path)
+    with form.page.expect_response("**/media.js"):
+        pass
+    form.page.clock.run_for(60_000)
+    form.wait_for("timeout")
+    assert form.page.workers == []
+    form.send()

@@ -1,0 +1,221 @@
+// @ts-check
+// Packets in, samples out: WebCodecs, with one decoder from a packet on until somebody jumps.
+import { MediaError } from "./media-error.js";
+
+/** @typedef {{data: Uint8Array, timestamp: number, duration: number}} Packet encoded sound; times in seconds */
+/** @typedef {{
+ *   getFirstPacket: () => Promise<Packet | null>,
+ *   getPacket: (seconds: number, options?: {metadataOnly?: boolean}) => Promise<Packet | null>,
+ *   getNextPacket: (packet: any) => Promise<Packet | null>,
+ * }} Packets of one sound track, in order */
+/** @typedef {{origin: number, start: number, ticks: number}} Timing how packets' times become frames: the first packet is at
+ *   `origin` seconds and begins with the frame `start`, 0 or less; `ticks` are the frames of a tick of the container's clock */
+/** @typedef {{at: number, samples: Float32Array}} Piece `samples` of one channel, the first of them frame `at` */
+
+const QUEUED = 16;
+const MOST_DAMAGED = 50;
+
+/** Decodes from one packet on, without a jump. */
+export class Decoding {
+  /** @type {AudioDecoder | null} */
+  #decoder = null;
+  /** @type {Piece[]} */
+  #pieces = [];
+  /** Given to the decoder, and nothing has come of it yet. @type {EncodedAudioChunk[]} */
+  #sent = [];
+  /** @type {Packet | null} */
+  #packet;
+  /** Frame of the next packet, and of the next sample to come. */
+  #packetAt = NaN;
+  #sampleAt = NaN;
+  /** @type {number | undefined} */
+  #firstAt;
+  #damaged = 0;
+  #isOver = false;
+  #wake = () => {};
+
+  /**
+   * @param {Packets} packets
+   * @param {AudioDecoderConfig} config
+   * @param {Packet | null} packet
+   * @param {{timing: Timing, sampleRate: number, isFirst: boolean}} about
+   */
+  constructor(packets, config, packet, { timing, sampleRate, isFirst }) {
+    this.packets = packets;
+    this.config = config;
+    this.timing = timing;
+    this.sampleRate = sampleRate;
+    this.#packet = packet;
+    if (packet) {
+      this.#packetAt = isFirst ? timing.start : frameOf(packet, timing, sampleRate);
+      // Nothing comes of the first packet of Vorbis: it overlaps with the next one.
+      if (config.codec === "vorbis") this.#firstAt = this.#packetAt + Math.round(packet.duration * sampleRate);
+    }
+    this.at = Math.max(0, this.#packetAt);
+  }
+
+  /** @returns {Promise<Piece | null>} what comes next of frame 0 and later, null at the end */
+  async next() {
+    while (!this.#pieces.length) {
+      if (this.#isOver) return null;
+      await this.#feed();
+    }
+    const piece = /** @type {Piece} */ (this.#pieces.shift());
+    this.at = piece.at + piece.samples.length;
+    return piece;
+  }
+
+  /** @param {Piece} piece */
+  unread(piece) {
+    this.#pieces.unshift(piece);
+    this.at = piece.at;
+  }
+
+  close() {
+    this.#isOver = true;
+    if (this.#decoder?.state === "configured") this.#decoder.close();
+    this.#decoder = null;
+    this.#pieces = [];
+  }
+
+  /** Give the decoder one more packet, or wait until it has room for one. */
+  async #feed() {
+    const decoder = (this.#decoder ??= this.#start());
+    if (decoder.decodeQueueSize >= QUEUED) {
+      await new Promise((resolve) => {
+        this.#wake = () => resolve(undefined);
+        decoder.addEventListener("dequeue", this.#wake, { once: true });
+      });
+    } else if (this.#packet) {
+      this.#send(chunkOf(this.#packet, this.#packetAt / this.sampleRate));
+      this.#packetAt += Math.round(this.#packet.duration * this.sampleRate);
+      this.#packet = await this.packets.getNextPacket(this.#packet).catch(() => null);
+    } else {
+      await decoder.flush().catch(() => {});
+      if (!this.#sent.length || this.#decoder === decoder) this.#isOver = true;
+    }
+  }
+
+  /** @param {EncodedAudioChunk} chunk */
+  #send(chunk) {
+    this.#sent.push(chunk);
+    try {
+      (this.#decoder ??= this.#start()).decode(chunk);
+    } catch {
+      this.#skipDamaged();
+    }
+  }
+
+  #start() {
+    const decoder = new AudioDecoder({
+      output: (data) => this.#take(data),
+      error: () => {
+        if (this.#decoder === decoder) this.#skipDamaged();
+      },
+    });
+    decoder.configure(this.config);
+    return decoder;
+  }
+
+  /** The decoder has died of a packet: another one goes on after it. */
+  #skipDamaged() {
+    this.#decoder = null;
+    this.#damaged += 1;
+    const again = this.#sent.slice(1);
+    this.#sent = [];
+    if (this.#damaged > MOST_DAMAGED) this.#isOver = true;
+    else for (const chunk of again) this.#send(chunk);
+    this.#wake();
+  }
+
+  /** @param {AudioData} data */
+  #take(data) {
+    const isAlike = data.sampleRate === this.sampleRate;
+    if (this.#isOver || !isAlike) {
+      this.#isOver = true; // Another rate begins: what follows is another recording.
+      data.close();
+      return;
+    }
+    while (this.#sent.length && this.#sent[0].timestamp <= data.timestamp) this.#sent.shift();
+    const samples = monoOf(data);
+    if (Number.isNaN(this.#sampleAt)) this.#sampleAt = this.#firstAt ?? Math.round((data.timestamp * this.sampleRate) / 1e6);
+    data.close();
+    const early = Math.max(0, -this.#sampleAt);
+    if (early < samples.length) this.#pieces.push({ at: this.#sampleAt + early, samples: samples.subarray(early) });
+    this.#sampleAt += samples.length;
+  }
+}
+
+/**
+ * @param {AudioData} data
+ * @returns {Float32Array} mean of the channels
+ */
+function monoOf(data) {
+  const count = data.numberOfChannels;
+  const mono = new Float32Array(data.numberOfFrames);
+  data.copyTo(mono, { planeIndex: 0, format: "f32-planar" });
+  if (count === 1) return mono;
+  const other = new Float32Array(mono.length);
+  for (let channel = 1; channel < count; channel += 1) {
+    data.copyTo(other, { planeIndex: channel, format: "f32-planar" });
+    for (let i = 0; i < mono.length; i += 1) mono[i] += other[i];
+  }
+  for (let i = 0; i < mono.length; i += 1) mono[i] /= count;
+  return mono;
+}
+
+/**
+ * @param {Packets} packets
+ * @param {AudioDecoderConfig} config
+ * @param {Packet} first
+ * @returns {Promise<{sampleRate: number, length: number}>} the rate that comes out (AAC with spectral band replication
+ *   doubles the stated one), and the frames of the first packet
+ */
+export async function tryOut(packets, config, first) {
+  let [sampleRate, length] = [0, 0];
+  /** @type {unknown} */
+  let failure;
+  const decoder = new AudioDecoder({
+    output(data) {
+      sampleRate ||= data.sampleRate;
+      length ||= data.numberOfFrames;
+      data.close();
+    },
+    error: (error) => (failure = error),
+  });
+  decoder.configure(config);
+  /** @type {Packet | null} */
+  let packet = first;
+  for (let n = 0; n < QUEUED && packet && !failure; n += 1) {
+    decoder.decode(chunkOf(packet, packet.timestamp));
+    packet = await packets.getNextPacket(packet).catch(() => null);
+  }
+  await decoder.flush().catch((error) => (failure ??= error));
+  if (decoder.state !== "closed") decoder.close();
+  if (!sampleRate) throw new MediaError("undecodable", String(failure ?? "nothing could be decoded"));
+  return { sampleRate, length };
+}
+
+/**
+ * @param {Packet} packet
+ * @param {Timing} timing
+ * @param {number} sampleRate
+ * @returns {number} the frame that its first sample is. WebM counts in milliseconds; packets all of one length give the
+ *   exact place back.
+ */
+function frameOf(packet, { origin, start, ticks }, sampleRate) {
+  const frame = Math.round((packet.timestamp - origin) * sampleRate);
+  const length = Math.round(packet.duration * sampleRate);
+  const snapped = length ? Math.round(frame / length) * length : frame;
+  return start + (Math.abs(snapped - frame) <= ticks ? snapped : frame);
+}
+
+
+/**
+ * @param {Packet} packet
+ * @param {number} seconds
+ */
+function chunkOf({ data, duration }, seconds) {
+  const [timestamp, length] = [seconds, duration].map((each) => Math.round(each * 1e6));
+  return new EncodedAudioChunk({ type: "key", timestamp, duration: length, data });
+}

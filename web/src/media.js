@@ -1,0 +1,207 @@
+// @ts-check
+// Hears the sound of a long recording or of a video piece by piece: WebCodecs decodes, and memory holds some packets.
+// The worker imports this module when there is something compressed to hear.
+//
+// A frame is counted as the server counts it: the first one that players play is 0. What an encoder put before it is
+// skipped, and inside a stretch that is decoded without a jump frames follow each other, whatever the packets' times say.
+import { Decoding, tryOut } from "./decoding.js";
+import { openTrack } from "./demux.js";
+import { FrameFile } from "./frames.js";
+import { MediaError } from "./media-error.js";
+
+/** @typedef {import("./decoding.js").Packet} Packet */
+/** @typedef {import("./decoding.js").Packets} Packets */
+/** @typedef {import("./decoding.js").Timing} Timing */
+/** @typedef {{config: AudioDecoderConfig, skip: number}} Unskipped */
+
+// Formats without a table are walked through to their end.
+const MOST_SECONDS = 12 * 3600;
+const STRIDE_S = 600;
+// Decode what lies between two windows, or jump; land early, so that codecs with memory settle.
+const SEEK_GAP_S = 10;
+const PREROLL_S = 2;
+const OPUS_SKIP_AT = 10;
+
+/**
+ * @param {File} file
+ * @param {string} format what the detector's probe says
+ * @returns {Promise<Media>}
+ * @throws {MediaError} and whatever reading a file throws
+ */
+export async function openMedia(file, format) {
+  return format === "mp3" || format === "aac" ? openFrames(file, format) : openContainer(file);
+}
+
+/**
+ * @param {File} file
+ * @param {"mp3" | "aac"} format
+ */
+async function openFrames(file, format) {
+  const frames = new FrameFile(file, format);
+  if (!(await frames.walk(MOST_SECONDS))) throw tooLong();
+  const [config, first] = [frames.config, await frames.getFirstPacket()];
+  if (!config || !first || !(await AudioDecoder.isConfigSupported(config)).supported) {
+    throw new MediaError("unsupported", `${format} cannot be decoded here`);
+  }
+  const { sampleRate } = await tryOut(frames, config, first);
+  const timing = { origin: 0, start: -frames.silence.before, ticks: 0 };
+  const end = Math.round(frames.seconds * sampleRate) - frames.padding;
+  return new Media(frames, config, timing, { sampleRate, frames: timing.start + end, close() {} });
+}
+
+/** @param {File} file */
+async function openContainer(file) {
+  const track = await openTrack(file);
+  try {
+    const { packets, isMp4, isMatroska, delay } = track;
+    const { config, skip } = withoutSkip(track.config);
+    const first = await packets.getFirstPacket();
+    const last = first && (await lastPacket(packets));
+    if (!first || !last) throw new MediaError("invalid_waveform", "the sound track is empty");
+    const { sampleRate, length } = await tryOut(packets, config, first);
+    // The first packet of Opus may be said to be as long as what is played of it.
+    const second = config.codec === "opus" ? await packets.getNextPacket(first) : null;
+    const origin = second ? second.timestamp - length / sampleRate : first.timestamp;
+    const edited = isMp4 ? Math.max(0, -first.timestamp) : delay;
+    const timing = { origin, start: -Math.max(skip, Math.round(edited * sampleRate)), ticks: isMatroska ? sampleRate / 1000 : 0 };
+    const end = last.timestamp + (last.duration || length / sampleRate) - origin;
+    const frames = timing.start + Math.round(end * sampleRate);
+    return new Media(packets, config, timing, { sampleRate, frames, close: track.close });
+  } catch (error) {
+    track.close();
+    throw error instanceof MediaError || error instanceof DOMException
+      ? error
+      : new MediaError("undecodable", String(error));
+  }
+}
+
+function tooLong() {
+  return new MediaError("too_large_to_decode", `longer than ${MOST_SECONDS / 3600} hours`);
+}
+
+/** The sound of one file. */
+export class Media {
+  #packets;
+  #config;
+  #timing;
+  #close;
+  /** @type {Decoding | null} */
+  #decoding = null;
+
+  /**
+   * @param {Packets} packets
+   * @param {AudioDecoderConfig} config
+   * @param {Timing} timing
+   * @param {{sampleRate: number, frames: number, close: () => void}} about
+   */
+  constructor(packets, config, timing, { sampleRate, frames, close }) {
+    if (frames <= 0) throw new MediaError("invalid_waveform", "the sound track is empty");
+    this.#packets = packets;
+    this.#config = config;
+    this.#timing = timing;
+    this.#close = close;
+    this.sampleRate = sampleRate;
+    this.frames = frames;
+  }
+
+  /**
+   * @param {number} start first frame; not before what was read last
+   * @param {number} end frame after the last
+   * @returns {Promise<Float32Array>} mean of the channels; shorter where the recording ends, or cannot be decoded further
+   */
+  async read(start, end) {
+    const mono = new Float32Array(Math.max(0, Math.min(end, this.frames) - start));
+    let filled = 0;
+    const decoding = await this.#decodingFrom(start);
+    while (filled < mono.length) {
+      const piece = await decoding.next();
+      if (!piece) break;
+      const from = Math.max(0, start + filled - piece.at);
+      const taken = piece.samples.subarray(from, from + mono.length - filled);
+      mono.set(taken, filled);
+      filled += taken.length;
+      const rest = piece.samples.subarray(from + taken.length);
+      if (rest.length) decoding.unread({ at: start + filled, samples: rest });
+    }
+    return mono.subarray(0, filled).slice();
+  }
+
+  /** Let go of the decoder and of what was read. */
+  close() {
+    this.#decoding?.close();
+    this.#close();
+  }
+
+  /**
+   * @param {number} frame
+   * @returns {Promise<Decoding>} that has not yet gone past the frame, and is not far before it
+   */
+  async #decodingFrom(frame) {
+    const ahead = this.#decoding ? frame - this.#decoding.at : -1;
+    if (this.#decoding && ahead >= 0 && ahead <= SEEK_GAP_S * this.sampleRate) return this.#decoding;
+    this.#decoding?.close();
+    const { origin, start } = this.#timing;
+    const early = origin + (frame - start) / this.sampleRate - PREROLL_S;
+    const found = early > origin ? await this.#packets.getPacket(early) : null;
+    const packet = found ?? (await this.#packets.getFirstPacket());
+    const about = { timing: this.#timing, sampleRate: this.sampleRate, isFirst: !found };
+    this.#decoding = new Decoding(this.#packets, this.#config, packet, about);
+    return this.#decoding;
+  }
+}
+
+/**
+ * Browsers skip the start of Opus after every jump, too: they are told that there is nothing to skip.
+ * @param {AudioDecoderConfig} config
+ * @returns {Unskipped}
+ */
+function withoutSkip(config) {
+  if (config.codec !== "opus" || !config.description) return { config, skip: 0 };
+  const description = bytesOf(config.description).slice();
+  if (description.length < OPUS_SKIP_AT + 2) return { config, skip: 0 };
+  const view = new DataView(description.buffer);
+  const skip = view.getUint16(OPUS_SKIP_AT, true);
+  view.setUint16(OPUS_SKIP_AT, 0, true);
+  return { config: { ...config, description }, skip };
+}
+
+/** @param {AllowSharedBufferSource} source */
+function bytesOf(source) {
+  return ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+    : new Uint8Array(source);
+}
+
+/**
+ * @param {Packets} packets
+ * @returns {Promise<Packet | null>} the last packet that is there: a table may speak of more than the file holds
+ */
+async function lastPacket(packets) {
+  let stated = null;
+  for (let at = STRIDE_S; ; at += STRIDE_S) {
+    const found = await packets.getPacket(at, { metadataOnly: true });
+    if (found && stated && found.timestamp <= stated.timestamp) break;
+    if (!found && at > STRIDE_S) break;
+    stated = found ?? stated;
+    if (at > MOST_SECONDS) throw tooLong();
+  }
+  if (!stated || (await isThere(packets, stated.timestamp))) return stated;
+  let [low, high] = [0, stated.timestamp];
+  while (high - low > 1) {
+    const middle = (low + high) / 2;
+    if (await isThere(packets, middle)) low = middle;
+    else high = middle;
+  }
+  let last = await packets.getPacket(low).catch(() => null);
+  for (let next = last; next; next = await packets.getNextPacket(next).catch(() => null)) last = next;
+  return last;
+}
+
+/**
+ * @param {Packets} packets
+ * @param {number} seconds
+ */
+async function isThere(packets, seconds) {
+  return (await packets.getPacket(seconds).catch(() => null)) !== null;
+}
+
