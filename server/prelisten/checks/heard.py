@@ -136,7 +136,8 @@ def _own(recording: Recording, claimed: Claimed | None, hint: Hint) -> Own | Non
     if claimed is None:
         return None
     facts = recording.facts
-    stated_hz = facts.exact.get("rate", 0)
+    # A container may state its rate behind what is looked at: then it states none to the browser's detector either.
+    stated_hz = facts.exact.get("rate", recording.sample_rate)
     is_damaged = any(note.code in DOUBTS for note in recording.notes) and facts.read_by != "wav"
     return Own(
         hint=hint,
