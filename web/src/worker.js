@@ -5,11 +5,13 @@ import { install } from "./extensions.js";
 import { hear } from "./live.js";
 import { Reader } from "./reader.js";
 import { steady } from "./rolling.js";
+import { openHere } from "./route.js";
 import { plain, start } from "./runtime.js";
 
 /** @typedef {import("./protocol.js").FromPage} FromPage */
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./protocol.js").Phase} Phase */
+/** @typedef {import("./protocol.js").Peaks} Peaks */
 /** @typedef {import("./protocol.js").Probe} Probe */
 
 const HEAD_BYTES = 1 << 20; // What the container probe may need.
@@ -93,7 +95,7 @@ async function screen(id, file, maxSeconds, extensions) {
     const probe = await identify(detector, file);
     const told = teller(job);
     reader = new Reader(file, detector.FileDigest(), told.read);
-    const source = await sourceOf(probe, reader, job, clock);
+    const source = await sourceOf(file, probe, reader, job, clock);
     if (extensions) await install(detector, extensions);
     refuseCancelled(job);
     const finished = await analyse(detector, source, probe.facts, maxSeconds, told, extensions?.wheels);
@@ -103,7 +105,7 @@ async function screen(id, file, maxSeconds, extensions) {
       ...finished,
       sha256,
       decoder: /** @type {string} */ (probe.reader),
-      rate: source.sampleRate,
+      rate: probe.sample_rate ?? source.sampleRate, // As the file states it: the server knows no other before it decodes.
       detector: plain(detector.describe()),
       times: clock.times,
     };
@@ -201,7 +203,7 @@ function ask(job, question, kind) {
   });
 }
 
-/** @typedef {{read: (share: number) => void, heard: (seconds: number, total: number, hint: RollingHint | null) => void}} Told */
+/** @typedef {{read: (share: number) => void, heard: (seconds: number, total: number, hint: RollingHint | null, peaks: Peaks) => void}} Told */
 
 /**
  * Every piece of work says how far it is: that is also how the page knows that this worker lives.
@@ -220,9 +222,9 @@ function teller(job) {
   };
   return {
     read: (share) => say(progress.phase === "reading" ? { fraction: share } : {}),
-    heard(seconds, total, newest) {
+    heard(seconds, total, newest, peaks) {
       const hint = latest(newest);
-      say({ phase: "analysing", fraction: Math.min(1, seconds / total), seconds, total, ...(hint && { hint }) });
+      say({ phase: "analysing", fraction: Math.min(1, seconds / total), seconds, total, peaks, ...(hint && { hint }) });
     },
   };
 }
@@ -233,14 +235,22 @@ function teller(job) {
  */
 
 /**
+ * @param {File} file
  * @param {Probe} probe
  * @param {Reader} reader
  * @param {Job} job
  * @param {ReturnType<typeof stopwatch>} clock
- * @returns {Promise<Source>} of a WAV the file itself; else what the page decodes while the file is hashed
+ * @returns {Promise<Source>} of a WAV the file itself; else what is decoded here piece by piece, or, where this browser
+ *   cannot, what the page decodes while the file is hashed
  */
-async function sourceOf(probe, reader, job, clock) {
+async function sourceOf(file, probe, reader, job, clock) {
   if (probe.reader === "wav") return wavSource(reader, probe);
+  const media = await openHere(file, probe);
+  if (media) {
+    await reader.digest();
+    clock.lap("read");
+    return mediaSource(media);
+  }
   const decoded = ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED);
   decoded.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
   await reader.digest();
@@ -263,6 +273,21 @@ function pageSource({ frames, sampleRate }, job) {
       const { samples } = await ask(job, { kind: Tell.WANT, job: job.id, start, end }, Ask.SAMPLES);
       return analysis.push(samples, start);
     },
+  };
+}
+
+/**
+ * @param {import("./media.js").Media} media
+ * @returns {Source}
+ */
+function mediaSource(media) {
+  return {
+    sampleRate: media.sampleRate,
+    frames: media.frames,
+    async push(analysis, start, end) {
+      return analysis.push(await media.read(start, end), start);
+    },
+    close: () => media.close(),
   };
 }
 
@@ -296,6 +321,7 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
   const { sampleRate, frames, layout } = source;
   const total = frames === null ? undefined : frames / sampleRate;
   const analysis = detector.Analysis(sampleRate, total, maxSeconds, layout, facts, wheels);
+  const peaks = () => /** @type {Peaks} */ (plain(analysis.peaks()));
   try {
     const planned = /** @type {[number, number][]} */ (plain(analysis.windows()));
     const windows = planned.map(([start, end]) => [start, Math.min(end, frames ?? end)]);
@@ -303,10 +329,10 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
     const most = Math.floor(CHUNK_SAMPLES / (layout?.channels ?? 1));
     for (const [start, end] of pieces(windows, Math.min(Math.round(CHUNK_S * sampleRate), most))) {
       const { analysed_s: seconds, hint } = plain(await source.push(analysis, start, end));
-      told.heard(seconds, wanted, hint);
+      told.heard(seconds, wanted, hint, peaks());
     }
     const finished = /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
-    return { ...finished, peaks: /** @type {import("./protocol.js").Peaks} */ (plain(analysis.peaks())) };
+    return { ...finished, peaks: peaks() };
   } finally {
     analysis.destroy();
     source.close?.();
