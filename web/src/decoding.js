@@ -130,12 +130,12 @@ export class Decoding {
 
   /** @param {AudioData} data */
   #take(data) {
-    const isAlike = data.sampleRate === this.sampleRate;
-    if (this.#isOver || !isAlike) {
+    if (this.#isOver || data.sampleRate !== this.sampleRate) {
       this.#isOver = true; // Another rate begins: what follows is another recording.
       data.close();
       return;
     }
+    if (!data.numberOfFrames) return data.close(); // What Firefox makes of the first packet of Vorbis.
     while (this.#sent.length && this.#sent[0].timestamp <= data.timestamp) this.#sent.shift();
     const samples = monoOf(data);
     if (Number.isNaN(this.#sampleAt)) this.#sampleAt = this.#firstAt ?? Math.round((data.timestamp * this.sampleRate) / 1e6);
