@@ -51,7 +51,8 @@ export async function hear(loading, sampleRate, port, ended, told) {
       const samples = next();
       const hint = samples && latest(plain(live.push(samples)).hint);
       if (hint && hint !== shown) told((shown = hint));
-      await new Promise((resolve) => (waiting.length ? setTimeout(resolve) : (wake = () => resolve(undefined))));
+      await new Promise((resolve) => setTimeout(resolve)); // What has come meanwhile is counted before more is heard.
+      if (!waiting.length && !isOver) await new Promise((resolve) => (wake = () => resolve(undefined)));
     }
   } finally {
     port.close();

@@ -8,6 +8,8 @@ export class Reader {
   #hasher;
   #told;
   #at = 0;
+  /** @type {Promise<string> | undefined} */
+  #sum;
 
   /**
    * @param {File} file
@@ -30,10 +32,10 @@ export class Reader {
     return this.#next(end);
   }
 
-  /** @returns {Promise<string>} hex SHA-256 of the whole file, the rest of which is read now */
-  async digest() {
-    await this.#skip(this.#file.size);
-    return this.#hasher.hexdigest();
+  /** @returns {Promise<string>} hex SHA-256 of the whole file, the rest of which is read now; nothing can be read after it */
+  digest() {
+    this.#sum ??= this.#skip(this.#file.size).then(() => this.#hasher.hexdigest());
+    return this.#sum;
   }
 
   close() {

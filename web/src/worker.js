@@ -87,6 +87,8 @@ async function screen(id, file, maxSeconds, extensions) {
   const job = begin(id);
   /** @type {Reader | undefined} */
   let reader;
+  /** @type {Source | undefined} */
+  let source;
   try {
     const clock = stopwatch();
     const detector = await load();
@@ -95,7 +97,8 @@ async function screen(id, file, maxSeconds, extensions) {
     const probe = await identify(detector, file);
     const told = teller(job);
     reader = new Reader(file, detector.FileDigest(), told.read);
-    const source = await sourceOf(file, probe, reader, job, clock);
+    source = await sourceOf(file, probe, reader, job);
+    clock.lap("decode");
     if (extensions) await install(detector, extensions);
     refuseCancelled(job);
     const finished = await analyse(detector, source, probe.facts, maxSeconds, told, extensions?.wheels);
@@ -113,6 +116,7 @@ async function screen(id, file, maxSeconds, extensions) {
   } catch (error) {
     tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
   } finally {
+    source?.close?.();
     reader?.close();
     end(job);
   }
@@ -239,25 +243,15 @@ function teller(job) {
  * @param {Probe} probe
  * @param {Reader} reader
  * @param {Job} job
- * @param {ReturnType<typeof stopwatch>} clock
  * @returns {Promise<Source>} of a WAV the file itself; else what is decoded here piece by piece, or, where this browser
- *   cannot, what the page decodes while the file is hashed
+ *   cannot, by the page; what is not a WAV is hashed meanwhile
  */
-async function sourceOf(file, probe, reader, job, clock) {
+async function sourceOf(file, probe, reader, job) {
   if (probe.reader === "wav") return wavSource(reader, probe);
+  reader.digest().catch(() => {}); // Awaited after the analysis; a failure before that is no unhandled one.
   const media = await openHere(file, probe);
-  if (media) {
-    await reader.digest();
-    clock.lap("read");
-    return mediaSource(media);
-  }
-  const decoded = ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED);
-  decoded.catch(() => {}); // Awaited after the hash; a failure before that is no unhandled one.
-  await reader.digest();
-  clock.lap("read");
-  const source = pageSource(await decoded, job);
-  clock.lap("decode");
-  return source;
+  if (media) return mediaSource(media);
+  return pageSource(await ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED), job);
 }
 
 /**
@@ -335,7 +329,6 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
     return { ...finished, peaks: peaks() };
   } finally {
     analysis.destroy();
-    source.close?.();
   }
 }
 
