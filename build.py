@@ -194,6 +194,7 @@ def test(arguments: argparse.Namespace) -> None:
     bundle()
     env = os.environ | {
         "TEST_CHROMIUM": find_browser(),
+        "TEST_FIREFOX": shutil.which("firefox") or find_service("firefox-esr", "firefox-esr"),
         "TEST_NGINX": find_service("nginx", "nginx-light"),
         "TEST_POSTGRES": find_service("initdb", "postgresql"),
         "TEST_REDIS": find_service("redis-server", "redis-server"),

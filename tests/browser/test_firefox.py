@@ -1,0 +1,154 @@
+"""The demonstration form in Firefox: choosing, hearing, the hint, sending, by the keyboard; formats and recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prelisten.config import load_config
+from prelisten.records import HintCheck, Recomputed, TokenState
+from prelisten.wiring import wire
+from tests.browser.conftest import Server
+from tests.browser.firefox import FIREFOX, Firefox, firefox
+from tests.recordings import FORMATS, speech_like, wav_bytes
+
+pytestmark = pytest.mark.skipif(
+    not FIREFOX, reason="NOTHING WAS TESTED IN FIREFOX: it is not installed (`python3 build.py test` does)."
+)
+WATCH = """
+addEventListener("securitypolicyviolation", (event) => {
+  console.log("CSP " + event.violatedDirective + " " + event.blockedURI);
+});
+addEventListener("error", (event) => console.log("ERROR " + event.message));
+"""
+CHECK = 'document.querySelector("prelisten-check")'
+FOCUSED = """(() => {
+  let at = document.activeElement;
+  while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at.getAttribute("role") || at.id || at.type || at.localName;
+})()"""
+VOICE = wav_bytes(speech_like(6.0, seed=23))
+IS_FULL = os.environ.get("TEST_SIZE") == "full"
+COMPRESSED = sorted(FORMATS) if IS_FULL else ["mp3", "webm"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    """One Firefox for all tests."""
+    with firefox(tmp_path_factory.mktemp("firefox"), WATCH) as started:
+        yield started
+
+
+@pytest.fixture
+def form(running: Firefox, server: Server) -> Firefox:
+    """The form, open and alive."""
+    running.lines.clear()
+    running.open(server.url)
+    running.wait_for(f"{CHECK}.state")
+    return running
+
+
+def written(path: Path, content: bytes) -> Path:
+    """Write a recording and return its path."""
+    path.write_bytes(content)
+    return path
+
+
+def wait_for_state(form: Firefox, *states: str) -> str:
+    """Wait until the element is in one of these states and return it."""
+    return form.wait_for(f"{list(states)}.includes({CHECK}.state) && {CHECK}.state")
+
+
+def send(form: Firefox) -> str:
+    """Press Enter on the button and return the submission's id."""
+    form.evaluate("document.querySelector('#send').focus()")
+    form.press("Enter")
+    return submission_of(form)
+
+
+def submission_of(form: Firefox) -> str:
+    """Wait for the submission's own page and return its id."""
+    return form.wait_for("location.pathname.match(/^\\/submissions\\/(\\w+)/)?.[1]")
+
+
+def hint_of(server: Server, submission_id: str) -> HintCheck:
+    """Return what the server says of the token."""
+    services = wire(load_config({}, data=server.data))
+    with services.storage.read() as tx:
+        check = tx.submission(submission_id).hint_check
+    services.storage.close()
+    return check
+
+
+def test_form_is_filled_and_sent_by_the_keyboard(form: Firefox, server: Server, tmp_path: Path) -> None:
+    """To the input by Tab, the band in words, the picture steered by arrows, to the button by Tab, and sent."""
+    focus_by_tab(form, "voice")
+    form.choose(written(tmp_path / "voice.wav", VOICE))
+    wait_for_state(form, "done")
+    band = form.evaluate(f"{CHECK}.result.band")
+    assert form.evaluate(f"{CHECK}.shadowRoot.querySelector('[part=badge]') !== null")
+    form.wait_for(f"{CHECK}.shadowRoot.querySelector('[role=slider]') !== null")
+    focus_by_tab(form, "slider")
+    form.press("ArrowRight")
+    assert form.wait_for(f"Number({CHECK}.shadowRoot.querySelector('[role=slider]').ariaValueNow)") > 0
+    focus_by_tab(form, "send")
+    form.press("Enter")
+    check = hint_of(server, submission_of(form))
+    assert (check.token, check.claim["band"]) == (TokenState.OK, band)
+    assert form.told("CSP") == form.told("ERROR") == []
+
+
+def focus_by_tab(form: Firefox, name: str) -> None:
+    """Press Tab until this has the focus."""
+    seen = []
+    while form.evaluate(FOCUSED) != name:
+        assert len(seen) < 30, seen
+        form.press("Tab")
+        seen.append(form.evaluate(FOCUSED))
+
+
+def test_submit_while_it_listens_is_held(form: Firefox, server: Server, tmp_path: Path) -> None:
+    """Sent in the same moment: the form goes when the token is there."""
+    form.choose(written(tmp_path / "voice.wav", wav_bytes(speech_like(8.0, seed=24))))
+    assert hint_of(server, send(form)).token is TokenState.OK
+
+
+def test_form_is_sent_where_the_check_cannot_start(form: Firefox, server: Server, tmp_path: Path) -> None:
+    """There is no worker: the element says so, and the form goes without a token."""
+    form.evaluate(f"{CHECK}.setAttribute('worker-src', '/none/worker.js')")
+    form.choose(written(tmp_path / "voice.wav", VOICE))
+    wait_for_state(form, "error", "unsupported")
+    assert hint_of(server, send(form)).token is TokenState.ABSENT
+
+
+@pytest.mark.parametrize("ending", COMPRESSED)
+def test_format_is_heard_as_the_server_hears_it(
+    form: Firefox, server: Server, tmp_path: Path, ending: str
+) -> None:
+    """What Firefox decodes gives the hint that the server recomputes: an honest sender is never a liar."""
+    form.choose(written(tmp_path / f"voice.{ending}", FORMATS[ending](speech_like(6.0, seed=25), 16_000)))
+    assert wait_for_state(form, "done", "unsupported", "error") == "done"
+    submission_id = send(form)
+    form.wait_for("document.querySelector('[data-decision]:not([data-decision=hold])') !== null")
+    check = hint_of(server, submission_id)
+    assert check.token is TokenState.OK
+    assert check.recomputed in (Recomputed.MATCH, Recomputed.WITHIN_TOLERANCE)
+
+
+def test_recording_becomes_the_file(form: Firefox, server: Server) -> None:
+    """The microphone (a made one, by a preference): what was recorded is heard and sent."""
+    form.evaluate(f"{CHECK}.setAttribute('record', '')")
+    part = f"{CHECK}.shadowRoot.querySelector('[part={{}}]')"
+    form.wait_for(part.format("record-button") + " !== null")
+    form.evaluate(part.format("record-button") + ".focus()")
+    form.press("Enter")
+    form.wait_for(part.format("stop-button") + " !== null")
+    form.evaluate("new Promise((done) => setTimeout(done, 2500))")
+    form.evaluate(part.format("stop-button") + ".focus()")
+    form.press("Enter")
+    wait_for_state(form, "done", "error", "unsupported")
+    assert form.evaluate("document.querySelector('#voice').files[0].type").startswith("audio/")
+    assert hint_of(server, send(form)).token is TokenState.OK
