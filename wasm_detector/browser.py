@@ -19,7 +19,7 @@ from wasm_detector import VERSION
 from wasm_detector.container import Container, WavLayout, identify
 from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import claim_of
-from wasm_detector.model import detector_id, load_model
+from wasm_detector.model import Model, detector_id, load_model
 from wasm_detector.peaks import Peaks
 from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
@@ -160,13 +160,27 @@ def layout_of(probed: Any) -> WavLayout:
     )
 
 
-def _observer(wanted: Any) -> Any:
-    """Return what hears with the extensions that are `wanted`, `None` without any (and nothing is imported)."""
+def _equipped() -> Model:
+    """Return the model with what it requires of the installed extensions. Raises `ModelError` where it lacks one."""
+    model = load_model()
+    if not model.requires:
+        return model
+    from wasm_detector.extensions import equip
+
+    return equip(model, _installed)
+
+
+def _observer(wanted: Any, model: Model) -> Any:
+    """Return what hears with the extensions that are `wanted`, `None` without any (and nothing is imported).
+
+    Those that the model weighs are no matter of its.
+    """
     if not wanted:
         return None
     from wasm_detector.extensions import Observer
 
-    loaded = [one for each in wanted for one in _installed.get(each["sha256"], ())]
+    heard = [one for each in wanted for one in _installed.get(each["sha256"], ())]
+    loaded = [one for one in heard if one.name not in model.own]
     missing = {str(each["name"]): "not_installed" for each in wanted if each["sha256"] not in _installed}
     return Observer(loaded, missing=missing)
 
@@ -204,11 +218,13 @@ class Analysis:
         facts: Any = None,
         extensions: Any = (),
     ) -> None:
-        self._observer = _observer(_plain(extensions))
+        model = _equipped()
+        self._observer = _observer(_plain(extensions), model)
         self._stream = Stream(
             float(sample_rate),
             total_s=total_s,
             max_seconds=float(max_seconds),
+            model=model,
             observe=self._observer.hear if self._observer else None,
         )
         self._follower = _Follower(self._stream)
@@ -272,7 +288,11 @@ class Live:
     def __init__(self, sample_rate: float) -> None:
         n_segment = round(SEGMENT_S * float(sample_rate))
         starts = range(0, round(LIVE_S / SEGMENT_S) * n_segment, n_segment)
-        self._stream = Stream(float(sample_rate), windows=[(start, start + n_segment) for start in starts])
+        self._stream = Stream(
+            float(sample_rate),
+            model=_equipped(),
+            windows=[(start, start + n_segment) for start in starts],
+        )
         self._follower = _Follower(self._stream)
         self._n_heard = 0
 

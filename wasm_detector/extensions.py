@@ -1,8 +1,9 @@
-"""Signals of an operator's own: found by their entry points, measured beside the built-in ones, never weighed.
+"""Signals of an operator's own: found by their entry points, measured beside the built-in ones.
 
 An extension is an object that the entry-point group `prelisten.signals` names. It gives one number for each segment
-of a recording; what is said of it is a reason with the weight 0. It cannot change a score, a band or a claim, and one
-that fails is left out, which is said as well. The same code runs in the browser and on the server.
+of a recording; what is said of it is a reason with the weight 0, unless the model was trained with it. Beside any other
+model it cannot change a score, a band or a claim, and one that fails is left out, which is said as well. The same code
+runs in the browser and on the server.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, distributions
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 
 from wasm_detector.errors import ExtensionError
 from wasm_detector.hint import Reason
-from wasm_detector.signals import KINDS
+from wasm_detector.model import Model, check_equipped
+from wasm_detector.signals import KINDS, Description
 
 GROUP = "prelisten.signals"
 API = 1
@@ -90,6 +92,51 @@ def _steps(limit: int) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
+
+
+def ask(extension: Extension, samples: NDArray[np.float32]) -> float | str:
+    """Return what an extension measures of one segment, or what is the matter. Never raises."""
+    shown = samples.copy()
+    shown.flags.writeable = False
+    try:
+        with _steps(MAX_STEPS), np.errstate(all="ignore"):
+            value = float(extension.measure(shown))
+    except _TooManySteps:
+        return "too_slow"
+    except Exception:  # Whatever an operator's code raises, the screening goes on.
+        return "error"
+    return value if math.isfinite(value) else "not_finite"
+
+
+def describe_own(extension: Extension | None, samples: NDArray[np.float32]) -> Description:
+    """Return an extension's number as a signal that a model can weigh; NaN where there is none."""
+    found = None if extension is None or samples.size < MIN_SAMPLES else ask(extension, samples)
+    value = found if isinstance(found, float) else math.nan
+    return Description(value, np.array([value], dtype=np.float32))
+
+
+def equip(model: Model, available: Mapping[str, Sequence[Loaded]]) -> Model:
+    """Return the model with the extensions that it was trained with. `available`: by the SHA-256 of their wheel.
+
+    Raises `ModelError` that names what is missing: another release of the same wheel will not do.
+    """
+    own = {
+        loaded.name: loaded.extension
+        for one in model.requires
+        for loaded in available.get(one.sha256, ())
+        if loaded.name == one.name
+    }
+    equipped = replace(model, own=own)
+    check_equipped(equipped)
+    return equipped
+
+
+def words(name: str, extension: Extension, value: float, language: str = "en") -> dict[str, float | str]:
+    """Return what is said of an extension's number."""
+    shown = f"{value:.3g} {extension.unit}".strip()
+    texts = (_text(extension.title, language), _text(extension.sentence, language))
+    title, sentence = (text.replace("{value}", shown)[:MAX_TEXT] for text in texts)
+    return {"name": name, "title": title, "text": sentence, "value": round(value, 6)}
 
 
 def check_extension(name: str, found: object) -> Extension:
@@ -161,20 +208,11 @@ class Observer:
                 self._measure(loaded, samples)
 
     def _measure(self, loaded: Loaded, samples: NDArray[np.float32]) -> None:
-        shown = samples.copy()
-        shown.flags.writeable = False
-        try:
-            with _steps(MAX_STEPS), np.errstate(all="ignore"):
-                value = float(loaded.extension.measure(shown))
-        except _TooManySteps:
-            self.failed[loaded.name] = "too_slow"
-        except Exception:  # Whatever an operator's code raises, the screening goes on.
-            self.failed[loaded.name] = "error"
+        found = ask(loaded.extension, samples)
+        if isinstance(found, str):
+            self.failed[loaded.name] = found
         else:
-            if math.isfinite(value):
-                self._heard.setdefault(loaded.name, []).append((samples.size, value))
-            else:
-                self.failed[loaded.name] = "not_finite"
+            self._heard.setdefault(loaded.name, []).append((samples.size, found))
 
     def reasons(self, language: str = "en") -> tuple[Reason, ...]:
         """Return a reason for each extension, in order: its mean over the segments by length, or that it failed."""
@@ -188,12 +226,7 @@ class Observer:
         if not heard:
             return None
         value = sum(size * value for size, value in heard) / sum(size for size, _ in heard)
-        shown = f"{value:.3g} {loaded.extension.unit}".strip()
-        texts = (_text(loaded.extension.title, language), _text(loaded.extension.sentence, language))
-        title, sentence = (text.replace("{value}", shown)[:MAX_TEXT] for text in texts)
-        return Reason(
-            HEARD, params={"name": loaded.name, "title": title, "text": sentence, "value": round(value, 6)}
-        )
+        return Reason(HEARD, params=words(loaded.name, loaded.extension, value, language))
 
 
 def _text(texts: Mapping[str, str], language: str) -> str:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wasm_detector import VERSION
 from wasm_detector.errors import ModelError
+
+if TYPE_CHECKING:
+    from wasm_detector.extensions import Extension
 
 FORMAT = 4
 """Version of the file's layout. Another one is refused."""
@@ -85,11 +88,26 @@ def _times(matrix: NDArray[np.int8], vector: NDArray[np.float64]) -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """A signal of an operator's own that a model was trained with: its name, and the wheel that measures it."""
+
+    name: str
+    package: str
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.package} {self.version} (SHA-256 {self.sha256})"
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One trained detector. `name` is `wd` for the browser's and `fd` for the server's forensic one.
 
     Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
     `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
+    `requires` are the signals of an operator's own among the parts, `own` what measures them, by name: a model as it is
+    read has none, and cannot score before `extensions.equip`.
     """
 
     name: str
@@ -101,6 +119,8 @@ class Model:
     high: float
     speech_floor: float
     sha256: str
+    requires: tuple[Requirement, ...] = ()
+    own: Mapping[str, Extension] = field(default_factory=dict)
 
     @property
     def detector(self) -> str:
@@ -161,9 +181,20 @@ def parse_model(raw: bytes) -> Model:
             high=stored["high"],
             speech_floor=stored["speech_floor"],
             sha256=hashlib.sha256(raw).hexdigest(),
+            requires=tuple(Requirement(**one) for one in stored.get("extensions", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The model file is damaged ({error!r}). Install the package again.") from error
+
+
+def check_equipped(model: Model) -> None:
+    """Raise `ModelError` when the model was trained with a signal of an operator's own that is not here."""
+    absent = [str(one) for one in model.requires if one.name not in model.own]
+    if absent:
+        raise ModelError(
+            f"The model was trained with {', '.join(absent)}, and this detector does not have it. "
+            "List that very wheel in PRELISTEN_EXTENSIONS, or use another model."
+        )
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,11 @@ from wasm_detector.errors import ModelError
 from wasm_detector.features import FRAME_RATE, Features, measure
 from wasm_detector.frames import N_FFT, Array, analyse
 from wasm_detector.hint import Band, Coverage, Hint, Reason, Segment, Signal
-from wasm_detector.model import Model
-from wasm_detector.signals import KINDS, TOGETHER, Description, describe_all
+from wasm_detector.model import Model, check_equipped
+from wasm_detector.signals import KINDS, TOGETHER, Description, SignalKind, describe_all
+
+if TYPE_CHECKING:
+    from wasm_detector.extensions import Extension
 
 MIN_SPEECH_S = 0.7
 """Less sound than this in all says too little; of the clips we trained on, 1 in 200 has less."""
@@ -35,6 +39,12 @@ MIN_REASON = 0.1
 """A signal that adds less than this to the log-odds is not worth a sentence."""
 
 MAX_REASONS = 4
+
+LIMITS = ("CLIPPED", "NOT_SPEECH", "EXTENSION_MISSED", "SILENCE")
+"""Why a segment that is long enough was not judged."""
+
+OWN = "EXTENSION_COUNTED"
+"""The code of the strongest of an operator's own signals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,10 @@ def logit(probability: float) -> float:
 
 def check_model(model: Model) -> None:
     """Raise `ModelError` unless this code has every signal that the model was trained on, each once."""
+    check_equipped(model)
     trained = [part.name for part in model.parts]
-    odd = sorted(set(trained) - set(KINDS)) or sorted({name for name in trained if trained.count(name) > 1})
+    repeated = {name for name in trained if trained.count(name) > 1}
+    odd = sorted(set(trained) - set(KINDS) - set(model.own)) or sorted(repeated)
     *own, last = (part.centre.size for part in model.parts) if model.parts else (0,)
     is_torn = TOGETHER in trained[:-1] or (trained[-1:] == [TOGETHER] and sum(own) != last)
     if odd or is_torn or not trained:
@@ -102,9 +114,19 @@ def score_by_each(
     limit = _unmeasured(samples)
     if limit is not None:
         return tuple(_nothing(start_s, end_s, limit, model) for model in models)
-    features, known = measure(analyse(samples)), dict[str, Description]()
+    features, known = measure(analyse(samples)), _own_signals(models, samples)
     is_clipped = clipped_share(samples) > FLAT_TOP
     return tuple(_weigh(features, model, known, (start_s, end_s), is_clipped=is_clipped) for model in models)
+
+
+def _own_signals(models: Sequence[Model], samples: Array) -> dict[str, Description]:
+    """Return what the models' own signals say of a segment; the value of one that could not be measured is NaN."""
+    if not any(model.requires for model in models):
+        return {}
+    from wasm_detector.extensions import describe_own
+
+    own = {one.name: model.own.get(one.name) for model in models for one in model.requires}
+    return {name: describe_own(extension, samples) for name, extension in own.items()}
 
 
 def _unmeasured(samples: Array) -> str | None:
@@ -124,6 +146,8 @@ def _weigh(
     is_clipped: bool,
 ) -> SegmentScore:
     """Return what a model makes of a segment's features. `known` holds what other models had described before."""
+    if any(math.isnan(known[one.name].value) for one in model.requires):
+        return _nothing(*place, "EXTENSION_MISSED", model)
     described = describe_all(features, [part.name for part in model.parts], known)
     weighed = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
     spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
@@ -166,7 +190,7 @@ def _places(scores: Sequence[SegmentScore], index: int) -> tuple[tuple[float, fl
 
 def _limits(scores: Sequence[SegmentScore], n_not_finite: int) -> list[Reason]:
     """Return the reasons that only state what could not be judged, each with its places."""
-    codes = [code for code in ("CLIPPED", "NOT_SPEECH", "SILENCE") if any(s.limit == code for s in scores)]
+    codes = [code for code in LIMITS if any(s.limit == code for s in scores)]
     found = [Reason(c, ranges=_merge([(s.start_s, s.end_s) for s in scores if s.limit == c])) for c in codes]
     if n_not_finite:
         found.append(Reason("NOT_FINITE", params={"samples": n_not_finite}))
@@ -198,19 +222,39 @@ def _signals(usable: Sequence[SegmentScore], model: Model) -> tuple[Signal, ...]
     weights = share @ np.stack([s.contributions for s in usable])
     values = share @ np.stack([s.values for s in usable])
     return tuple(
-        Signal(part.name, float(value), KINDS[part.name].unit, float(weight))
+        Signal(part.name, float(value), _kind(part.name, model).unit, float(weight))
         for part, value, weight in zip(model.parts, values, weights, strict=True)
     )
 
 
-def _reasons(usable: Sequence[SegmentScore], signals: Sequence[Signal]) -> list[Reason]:
-    """Return the signals that raise the score most, strongest first."""
+def code_of(name: str) -> str:
+    """Return the code of the reason for a signal."""
+    return KINDS[name].code if name in KINDS else OWN
+
+
+def _kind(name: str, model: Model) -> SignalKind | Extension:
+    return model.own[name] if name in model.own else KINDS[name]
+
+
+def _reasons(usable: Sequence[SegmentScore], signals: Sequence[Signal], model: Model) -> list[Reason]:
+    """Return the signals that raise the score most, strongest first; of an operator's own the strongest alone."""
     order = sorted(range(len(signals)), key=lambda k: -signals[k].weight)
+    first_own = next((k for k in order if signals[k].name in model.own), None)
+    kept = [k for k in order if k == first_own or signals[k].name not in model.own]
     return [
-        Reason(KINDS[signals[k].name].code, signals[k].weight, _places(usable, k))
-        for k in order[:MAX_REASONS]
+        Reason(code_of(signals[k].name), signals[k].weight, _places(usable, k), _words(signals[k], model))
+        for k in kept[:MAX_REASONS]
         if signals[k].weight >= MIN_REASON
     ]
+
+
+def _words(signal: Signal, model: Model) -> dict[str, float | str]:
+    """Return what the sentence about a signal needs: nothing, but for an operator's own."""
+    if signal.name not in model.own:
+        return {}
+    from wasm_detector.extensions import words
+
+    return words(signal.name, model.own[signal.name], signal.value)
 
 
 def summarise(
@@ -231,14 +275,14 @@ def summarise(
     segments = tuple(_segment(s, model) for s in scores)
     covered = Coverage(coverage[0], coverage[1], speech_s)
     if speech_s < MIN_SPEECH_S:
-        is_explained = any(reason.code in ("CLIPPED", "NOT_SPEECH") for reason in limits)
+        is_explained = any(reason.code in LIMITS[:3] for reason in limits)
         if not is_explained and not (scores and all(s.limit == "SILENCE" for s in scores)):
             limits.append(Reason("TOO_LITTLE_SPEECH", params={"speech_s": round(speech_s, 1)}))
         return Hint(None, Band.INCONCLUSIVE, tuple(limits), segments, covered, (), model.bias, model.detector)
     signals = _signals(usable, model)
     score = sigmoid(model.bias + sum(signal.weight for signal in signals))
     band = band_of(score, model)
-    found = _reasons(usable, signals) if band in (Band.ELEVATED, Band.HIGH) else []
+    found = _reasons(usable, signals, model) if band in (Band.ELEVATED, Band.HIGH) else []
     margin = band_margin(score, model)
     return Hint(
         score,

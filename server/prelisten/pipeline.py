@@ -25,7 +25,7 @@ from prelisten.checks import (
     plan_of,
     read_claimed,
 )
-from prelisten.checks.additions import observer_of
+from prelisten.checks.additions import equipped, observer_of
 from prelisten.checks.claim import MISMATCH
 from prelisten.checks.claim import NAME as CLAIM
 from prelisten.checks.claim import run as check_claim
@@ -69,6 +69,7 @@ from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
 from prelisten.storage.interface import Storage, TokenSpent, Transaction, is_same_sending
 from prelisten.wheels import listed_wheels
 from wasm_detector import VERSION
+from wasm_detector.model import load_model
 
 log = logger(__name__)
 
@@ -195,7 +196,8 @@ def recompute_claim(
     plan = plan_of(claimed, max_seconds=services.config.max_seconds, seed=seed, is_besides_only=is_again)
     try:
         with listen(path, services.config, plan=plan, cancelled=cancelled, within_s=within_s) as recording:
-            heard = hear_claimed(recording, claimed)
+            browsers = equipped(load_model(), listed_wheels(services.config.extensions))
+            heard = hear_claimed(recording, claimed, browsers)
     except MediaError as error:
         heard = replace(not_heard(error), claimed=claimed)
     details = check_claim(heard).details
@@ -434,11 +436,14 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
             started_s = time.monotonic() - start
             lease.progress.enter("listening", _heard_share(recording))
             try:
-                observer = observer_of(listed_wheels(services.config.extensions))
+                wheels = listed_wheels(services.config.extensions)
+                models = [equipped(one, wheels) for one in (load_model(), load_forensic_model())]
+                observer = observer_of(wheels, *models)
                 return hear(
                     recording,
                     services.blobs,
-                    forensic=load_forensic_model(),
+                    model=models[0],
+                    forensic=models[1],
                     claimed=claimed,
                     observer=observer,
                 )

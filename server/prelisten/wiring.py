@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
-from prelisten.checks.additions import load_extensions
+from prelisten.checks.additions import equipped, load_extensions
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
 from prelisten.detectors import AcceptedDetectors
@@ -19,6 +19,8 @@ from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
 from prelisten.storage.blobs import Blobs, remove_leftovers
 from prelisten.storage.sql import open_storage
 from prelisten.wheels import listed_wheels
+from wasm_detector.errors import ModelError
+from wasm_detector.model import load_model
 
 if TYPE_CHECKING:
     from prelisten.hints.store.redis import RedisSingleUse
@@ -28,8 +30,13 @@ def wire(config: Config) -> Services:
     """Open everything that the main path needs. Raises `ConfigError` when something is missing or unsafe."""
     keys = watch_keys(config)
     policy = load_policy(config.policy)
-    load_forensic_model()  # Without it every screening would end as an error, hours later.
-    load_extensions(listed_wheels(config.extensions))
+    wheels = listed_wheels(config.extensions)
+    load_extensions(wheels)
+    try:  # Without the models every screening would end as an error, hours later.
+        for model in (load_model(), load_forensic_model()):
+            equipped(model, wheels)
+    except ModelError as error:
+        raise ConfigError(str(error)) from error
     shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)

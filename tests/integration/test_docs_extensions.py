@@ -22,8 +22,8 @@ EXAMPLE = ROOT / "web/examples/pause_depth"
 
 
 def block(language: str) -> str:
-    """Return the page's one block of a language."""
-    (found,) = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    """Return the page's first block of a language."""
+    found, *_ = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return str(found)
 
 

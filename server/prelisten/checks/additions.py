@@ -7,7 +7,8 @@ from functools import cache
 from prelisten.errors import ConfigError
 from prelisten.wheels import Wheel
 from wasm_detector.errors import ExtensionError
-from wasm_detector.extensions import Loaded, Observer, load_named
+from wasm_detector.extensions import Loaded, Observer, equip, load_named
+from wasm_detector.model import Model, Requirement
 
 
 @cache
@@ -19,6 +20,24 @@ def load_extensions(wheels: tuple[Wheel, ...]) -> tuple[Loaded, ...]:
         raise ConfigError(f"PRELISTEN_EXTENSIONS: {error}") from error
 
 
-def observer_of(wheels: tuple[Wheel, ...]) -> Observer | None:
-    """Return what listens to one recording with them; `None` where none is listed."""
-    return Observer(load_extensions(wheels)) if wheels else None
+def observer_of(wheels: tuple[Wheel, ...], *models: Model) -> Observer | None:
+    """Return what listens to one recording with those that no model weighs; `None` where there is none."""
+    weighed = {one.name for model in models for one in model.requires}
+    beside = [one for one in load_extensions(wheels) if one.name not in weighed]
+    return Observer(beside) if beside else None
+
+
+def required_by(wheels: tuple[Wheel, ...]) -> tuple[Requirement, ...]:
+    """Return what a model that is trained with the listed wheels will require."""
+    return tuple(
+        Requirement(loaded.name, wheel.name, wheel.version, wheel.sha256)
+        for wheel in wheels
+        for loaded in load_extensions((wheel,))
+    )
+
+
+def equipped(model: Model, wheels: tuple[Wheel, ...]) -> Model:
+    """Return the model with what it requires of the listed wheels. Raises `ModelError` where it lacks one."""
+    if not model.requires:
+        return model
+    return equip(model, {wheel.sha256: load_extensions((wheel,)) for wheel in wheels})

@@ -19,8 +19,7 @@ from typing import Any
 
 from prelisten.records import Recomputed
 from wasm_detector.hint import NO_SCORE, Band, Hint, claim_of
-from wasm_detector.scoring import MAX_REASONS, MIN_REASON
-from wasm_detector.signals import KINDS
+from wasm_detector.scoring import MAX_REASONS, MIN_REASON, code_of
 
 # Units: `q` is 1000 x spoof_score, a segment's byte 250 x its score, a statistic 100 x a signal's log-odds.
 Q_TOLERANCE = 50
@@ -153,7 +152,9 @@ def _are_reasons_near(claim: Mapping[str, Any], own: Hint, *, may_differ_in_limi
     A reason of a signal may be missing or there, and two may change places, when their weights lie within the
     statistics' tolerance of the line that decides. What could not be judged may differ where a segment does.
     """
-    weights = {KINDS[signal.name].code: signal.weight for signal in own.signals}
+    weights: dict[str, float] = {}
+    for signal in own.signals:
+        weights[code_of(signal.name)] = max(signal.weight, weights.get(code_of(signal.name), signal.weight))
     given = list(claim["reasons"])
     signals = [code for code in given if code in weights]
     limits = [code for code in given if code not in weights]

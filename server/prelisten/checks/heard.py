@@ -57,10 +57,11 @@ def hear(
     blobs: Blobs,
     *,
     forensic: Model,
+    model: Model | None = None,
     claimed: Claimed | None = None,
     observer: Observer | None = None,
 ) -> Heard:
-    """Listen to the recording once, block by block, with the browser's detector and with `forensic`.
+    """Listen to the recording once, block by block, with the browser's detector (`model`) and with `forensic`.
 
     What the detectors hear, and so the score, is the plan's own; a claim only makes the browser's detector listen to
     further places, for the check `claim` alone. A fault of the file that shows there is told too, which can make a
@@ -72,10 +73,11 @@ def hear(
         stream = Stream(
             recording.sample_rate,
             windows=own,
+            model=model,
             companions=(forensic,),
             observe=observer.hear if observer else None,
         )
-        again = _again(recording, claimed)
+        again = _again(recording, claimed, model)
         pieces: list[tuple[float, float]] = []
         with PcmFile(path, recording.sample_rate) as pcm:
             for start, samples in recording.blocks():
@@ -109,14 +111,15 @@ def hear(
     )
 
 
-def hear_claimed(recording: Recording, claimed: Claimed) -> Heard:
+def hear_claimed(recording: Recording, claimed: Claimed, model: Model | None = None) -> Heard:
     """Listen with the browser's detector to what a claim is about and keep nothing: enough for the check `claim`.
 
     Raises `MediaError` when not a single sample came.
     """
-    stream = _again(recording, claimed) or Stream(
+    stream = _again(recording, claimed, model) or Stream(
         recording.sample_rate,
         windows=in_frames(recording.plan.own(recording.facts.total_s), recording.sample_rate),
+        model=model,
     )
     for start, samples in recording.blocks():
         stream.push(samples, start=start)
@@ -124,11 +127,12 @@ def hear_claimed(recording: Recording, claimed: Claimed) -> Heard:
     return Heard(_state(recording), notes=recording.notes, claimed=claimed, own=own)
 
 
-def _again(recording: Recording, claimed: Claimed | None) -> Stream | None:
+def _again(recording: Recording, claimed: Claimed | None, model: Model | None) -> Stream | None:
     """Return what hears the claim's segments again, each cut as in the browser; `None` where there is no need."""
     if claimed is None or not claimed.segments:
         return None
-    return Stream(recording.sample_rate, windows=in_frames(claimed.segments, recording.sample_rate))
+    windows = in_frames(claimed.segments, recording.sample_rate)
+    return Stream(recording.sample_rate, windows=windows, model=model)
 
 
 def _own(recording: Recording, claimed: Claimed | None, hint: Hint) -> Own | None:

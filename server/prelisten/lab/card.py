@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from prelisten.lab.corpus import DEGRADED, Corpus
 from prelisten.lab.fit import COPY_WEIGHT, REBUILT_WEIGHT, Calibration
 from prelisten.lab.report import MIN_GROUP, Family, Line
+from wasm_detector.model import Requirement
 from wasm_detector.signals import REBUILT_FAMILY
 
 WEAKNESSES = """\
@@ -31,6 +32,7 @@ class Card:
 
     detector: str
     command: str
+    requires: Sequence[Requirement]
     data_sha256: str
     corpus: Corpus
     calibration: Calibration
@@ -92,6 +94,13 @@ def _data(corpus: Corpus) -> str:
     return head + "\n".join(rows)
 
 
+def _own_signals(requires: Sequence[Requirement]) -> str:
+    if not requires:
+        return ""
+    named = "\n".join(f"- {one}" for one in requires)
+    return f"\nWith signals of its operator's own; without these very wheels it does not run:\n\n{named}\n"
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -148,7 +157,7 @@ numbers at once, seen in the directions in which recordings differ most; its lan
 trained on. A second sum over the signals' bumps (logistic regression) measures whether there is speech at all. A source
 counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,
 each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
-
+{_own_signals(card.requires)}
 Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight
 {COPY_WEIGHT[DEGRADED]}), and of each clean genuine clip a copy that was taken apart and rebuilt (weight
 {REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. Copies stay in the fold of their source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -17,12 +18,15 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from prelisten.errors import BadRequestError
+from prelisten.checks.additions import load_extensions
+from prelisten.errors import BadRequestError, ConfigError
 from prelisten.lab.degrade import CONDITIONS, degrade
 from prelisten.lab.resynthesis import METHODS
+from prelisten.wheels import Wheel
+from wasm_detector.extensions import describe_own
 from wasm_detector.features import measure
 from wasm_detector.frames import analyse
-from wasm_detector.signals import describe_all
+from wasm_detector.signals import KINDS, Description, describe_all
 from wasm_detector.waveform import admit, resample
 
 LABELS = ("bona_fide", "spoof", "nonspeech")
@@ -131,10 +135,26 @@ def load_clip(clip: Clip) -> NDArray[np.float32]:
     return np.asarray(made + rng.normal(0.0, 0.6 / 32768.0, made.size), dtype=np.float32)
 
 
-def describe_clip(clip: Clip, names: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Return the named signals' numbers end to end, and their headline values, shape=(n_signals,)."""
-    described = describe_all(measure(analyse(load_clip(clip))), names)
+def describe_clip(
+    clip: Clip, names: Sequence[str], wheels: tuple[Wheel, ...] = ()
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the named signals' numbers end to end, and their headline values, shape=(n_signals,).
+
+    `wheels` measure the names that are not built in. Raises `ConfigError` where one of them cannot.
+    """
+    samples = load_clip(clip)
+    known = _own_signals(samples - samples.mean(dtype=np.float64).astype(np.float32), wheels)
+    failed = [name for name in names if name in known and math.isnan(known[name].value)]
+    if failed:
+        raise ConfigError(
+            f"{', '.join(failed)} cannot measure {clip.path}, so nothing can be trained with it."
+        )
+    described = describe_all(measure(analyse(samples)), names, known)
     return np.concatenate([one.vector for one in described]), np.array([one.value for one in described])
+
+
+def _own_signals(samples: NDArray[np.float32], wheels: tuple[Wheel, ...]) -> dict[str, Description]:
+    return {one.name: describe_own(one.extension, samples) for one in load_extensions(wheels)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +180,11 @@ def describe_corpus(
     clips: Sequence[Clip],
     names: Sequence[str],
     *,
+    wheels: tuple[Wheel, ...] = (),
     track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Corpus:
     """Compute every clip's numbers on all processors. `track` wraps the results to show progress."""
-    describe = partial(describe_clip, names=names)
+    describe = partial(describe_clip, names=names, wheels=wheels)
     workers = min(os.cpu_count() or 1, max(1, len(clips) // 50))
     if workers == 1:
         described = list(track(map(describe, clips)))
@@ -175,8 +196,9 @@ def describe_corpus(
 
 
 def part_slices(names: Sequence[str]) -> list[slice]:
-    """Return where each signal's numbers lie in a clip's vector, in order."""
+    """Return where each signal's numbers lie in a clip's vector, in order; one that is not built in has one."""
     probe = np.sin(np.arange(16_000, dtype=np.float32) ** 1.2)
-    sizes = [one.vector.size for one in describe_all(measure(analyse(probe)), names)]
+    own = {name: Description(0.0, np.zeros(1, np.float32)) for name in names if name not in KINDS}
+    sizes = [one.vector.size for one in describe_all(measure(analyse(probe)), names, own)]
     ends = np.cumsum(sizes)
     return [slice(int(end - size), int(end)) for size, end in zip(sizes, ends, strict=True)]

@@ -196,7 +196,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score every row, write and print."""
     clips, config = read_manifest(arguments.manifest), load_config()
     progress = Console(stderr=True)
-    model = model_of(arguments.tier)
+    model = model_of(arguments.tier, config)
     rows = [score_clip(clip, config, model) for clip in track(clips, "Listening", console=progress)]
     for row in rows:
         if row.error:

@@ -7,7 +7,7 @@ log-odds are a plain sum over the parts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from prelisten.lab.corpus import DEGRADED, WILD, Corpus, part_slices, pick
 from prelisten.lab.modelfile import pack
 from prelisten.lab.resynthesis import METHODS
-from wasm_detector.model import CLIP, FORMAT
+from wasm_detector.model import CLIP, FORMAT, Requirement
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 
 Matrix = NDArray[np.float64]
@@ -52,6 +52,7 @@ class Recipe:
 
     Landmarks and directions are stored as whole numbers, and fitted as stored: landmarks with `n_levels`, and
     `n_levels_together`, on each side of nought, directions in steps of `direction_step`. Fewer make a smaller file.
+    `requires`: what measures those of the signals that are an operator's own.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Recipe:
     n_levels: int = 127
     n_levels_together: int = 127
     direction_step: float = 1.0 / 512.0
+    requires: tuple[Requirement, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -375,6 +377,8 @@ def store(fitted: Fitted, calibration: Calibration, data_sha256: str) -> bytes:
         "speech_floor": calibration.speech_floor,
         "parts": parts,
     }
+    if fitted.recipe.requires:
+        settings["extensions"] = [asdict(one) for one in fitted.recipe.requires]
     return pack(settings, arrays)
 
 

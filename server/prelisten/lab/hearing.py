@@ -7,9 +7,11 @@ from pathlib import Path
 import soundfile
 
 from prelisten.checks import load_forensic_model
+from prelisten.checks.additions import equipped
 from prelisten.config import Config
 from prelisten.errors import MediaError
 from prelisten.media.listen import listen
+from prelisten.wheels import listed_wheels
 from wasm_detector.errors import DetectorError, InvalidWaveformError
 from wasm_detector.hint import Hint
 from wasm_detector.model import Model, load_model
@@ -20,9 +22,10 @@ TIERS = ("client", "server")
 """The browser's detector, and the server's forensic one."""
 
 
-def model_of(tier: str) -> Model:
-    """Return the tier's model. Raises `ModelError` when the package lacks it."""
-    return load_forensic_model() if tier == "server" else load_model()
+def model_of(tier: str, config: Config | None = None) -> Model:
+    """Return the tier's model. Raises `ModelError` when the package lacks it, or a signal that it was trained with."""
+    model = load_forensic_model() if tier == "server" else load_model()
+    return equipped(model, listed_wheels(config.extensions if config else None))
 
 
 LOCAL_SUFFIXES = (".flac", ".wav")

@@ -33,7 +33,7 @@ def scan_file(path: Path, *, tier: str, config: Config) -> dict[str, Any]:
     """Return what one file's line says: the result, or `error` (a sentence) and its `code`."""
     started = time.monotonic()
     try:
-        hint = hear_file(path, config, model_of(tier), within_s=WITHIN_S).to_dict()
+        hint = hear_file(path, config, model_of(tier, config), within_s=WITHIN_S).to_dict()
     except (PrelistenError, DetectorError) as error:
         return {"path": str(path), "error": str(error), "code": error.code, "tier": tier}
     return {

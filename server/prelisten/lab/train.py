@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from prelisten.checks.additions import required_by
+from prelisten.config import load_config
 from prelisten.errors import ConfigError
 from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, read_manifest
 from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.hearing import TIERS
+from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.model import FILE_NAME, parse_model
 
 if TYPE_CHECKING:
@@ -77,7 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         from prelisten.lab.pictures import reliability
     except ImportError as error:
         raise ConfigError("Training needs scikit-learn. Install prelisten[train].") from error
+    wheels = listed_wheels(load_config().extensions)
+    requires = required_by(wheels)
     recipe = fit.RECIPES[arguments.tier]
+    recipe = replace(recipe, signals=(*recipe.signals, *(one.name for one in requires)), requires=requires)
     clips = [clip for manifest in arguments.manifests for clip in read_manifest(manifest)]
     if not _is_trainable(clips):
         raise ConfigError(
@@ -88,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     with_conditions = [*made, *_conditions(clips, EVERY[arguments.tier])]
     # The card must not change the model, so the folds are those of a run with all conditions.
     groups = folds.fold_numbers(np.array([clip.source for clip in with_conditions]))
-    everything = _describe(with_conditions if arguments.card else made, recipe.signals)
+    everything = _describe(with_conditions if arguments.card else made, recipe.signals, wheels)
     contributions = folds.out_of_fold(everything, groups[: len(everything.clips)], recipe)
     is_original = everything.column("made") == ""
     corpus = pick(everything, is_original)
@@ -110,10 +116,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(clips: Sequence[Clip], names: Sequence[str]) -> Corpus:
+def _describe(clips: Sequence[Clip], names: Sequence[str], wheels: tuple[Wheel, ...]) -> Corpus:
     progress = Console(stderr=True)
     return describe_corpus(
-        clips, names, track=lambda found: track(found, "Listening", total=len(clips), console=progress)
+        clips,
+        names,
+        wheels=wheels,
+        track=lambda found: track(found, "Listening", total=len(clips), console=progress),
     )
 
 
@@ -156,6 +165,7 @@ def _card(
     return Card(
         detector=parse_model(model).detector,
         command=command,
+        requires=recipe.requires,
         data_sha256=data_digest(corpus),
         corpus=corpus,
         calibration=calibration,
