@@ -4,8 +4,8 @@
 
 A new browser for each format hears ten seconds of it first, so that everything is loaded; from there the memory of the
 tab's processes is read twenty times a second until the band of the long recording is there. *Extra* is the highest of
-these readings less the one before. Where WebAssembly's memory and the scripts' heap of the page stand at the end is
-told beside it: both are part of the first figure.
+these readings less the one before; *in all* less the one before the first choice, so with the runtime. Where
+WebAssembly's memory and the scripts' heap of the page stand at the end is told beside it: both are part of the others.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Cost:
     minutes: float
     heard_s: float
     band_s: float
-    before_mb: float
     extra_mb: float
+    in_all_mb: float
     wasm_mb: float
     page_heap_mb: float
 
@@ -155,6 +155,8 @@ def measure(browser: Browser, url: str, name: str, folder: Path, minutes: float)
     page = browser.new_page()
     page.route("**/v1/b/*/worker.js", spied)
     page.goto(url)
+    page.wait_for_timeout(SETTLE_MS)
+    empty = sum(map(_resident_mb, renderers(browser)))
     choose(page, short)
     page.wait_for_timeout(SETTLE_MS)
     pids = renderers(browser)
@@ -168,8 +170,8 @@ def measure(browser: Browser, url: str, name: str, folder: Path, minutes: float)
         minutes=coverage["total_s"] / 60,
         heard_s=coverage["analysed_s"],
         band_s=seconds,
-        before_mb=before,
         extra_mb=highest[0] - before,
+        in_all_mb=highest[0] - empty,
         wasm_mb=page.evaluate(ASK_WASM) / 1e6,
         page_heap_mb=page.evaluate("performance.memory.usedJSHeapSize") / 1e6,
     )
@@ -200,7 +202,7 @@ def main() -> None:
                 costs.append(cost)
                 print(
                     f"{cost.format:5} {cost.minutes:6.1f} min {cost.file_mb:6.0f} MB, heard {cost.heard_s:4.0f} s in "
-                    f"{cost.band_s:5.1f} s: {cost.extra_mb:4.0f} MB extra ({cost.before_mb:.0f} before, wasm "
+                    f"{cost.band_s:5.1f} s: {cost.extra_mb:4.0f} MB extra, {cost.in_all_mb:.0f} in all (wasm "
                     f"{cost.wasm_mb:.0f}, page's heap {cost.page_heap_mb:.0f})",
                     flush=True,
                 )
