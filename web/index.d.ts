@@ -51,6 +51,7 @@ export interface PrelistenCheck extends Options {}
 
 export class PrelistenCheck extends HTMLElement {
   static define(tag?: string): void;
+  static warm(): Promise<void>;
   static screen(file: File, options?: ScreenOptions): Promise<{ token: string; result: Result }>;
   readonly state: State;
   readonly result: Result | null;

@@ -39,7 +39,8 @@ def upload_with_uppy(page: Page) -> None:
 
 
 def upload_with_filepond(page: Page) -> None:
-    page.locator(".filepond--action-process-item").first.press("Enter")
+    for button in page.locator(".filepond--action-process-item").all():
+        button.press("Enter")
 
 
 def send_form(page: Page) -> None:
@@ -121,6 +122,8 @@ def choose(page: Page, *contents: bytes) -> None:
             for index, content in enumerate(contents)
         ]
     )
+    if page.url.endswith("/filepond/"):  # Before an item is idle its button does nothing.
+        expect(page.locator("[data-filepond-item-state=idle]")).to_have_count(len(contents))
 
 
 def recording(seed: int) -> bytes:
@@ -167,13 +170,7 @@ def test_each_of_several_files_has_its_own_token(page: Page, site: Site, name: s
     """Two recordings at once, one worker: two good tokens."""
     opened(page, site, name)
     choose(page, recording(61), recording(62))
-    if name == "uppy":
-        SEND[name](page)
-    else:
-        buttons = page.locator(".filepond--action-process-item")
-        expect(buttons).to_have_count(2)
-        for index in range(2):
-            buttons.nth(index).press("Enter")
+    SEND[name](page)
     assert list(site.tokens(page, 2).values()) == [TokenState.OK] * 2
 
 
@@ -217,6 +214,41 @@ def test_framework_renders_again_and_keeps_the_check(page: Page, site: Site, nam
     assert list(site.tokens(page, 1).values()) == [TokenState.OK]
     form.wait_for("idle")  # The form was reset: a token is for one submission.
     assert form.told("ERROR") == []
+
+
+@pytest.mark.parametrize("name", ["uppy", "filepond"])
+def test_detector_is_loaded_once_a_file_is_chosen(page: Page, site: Site, name: str) -> None:
+    """Between choosing and uploading, and nothing is told to the server meanwhile."""
+    form = opened(page, site, name, "")
+    assert not [request for request in form.requests if "/prelisten/" in request.url]
+    with page.expect_request("**/worker.js"):
+        choose(page, recording(67))
+    assert form.posts() == []
+
+
+def test_option_that_is_taken_away_is_the_default_again(page: Page, site: Site) -> None:
+    """React writes `undefined` to the property, Vue removes the attribute: both are as if it had never been set."""
+    opened(page, site, "react", "").wait_for("idle")
+    seen = page.locator("prelisten-check").evaluate(
+        """async (element) => {
+          const told = () => [element.auto, element.seal, element.wait, element.maxSeconds];
+          const before = told();
+          Object.assign(element, { auto: "manual", seal: "result", wait: 1, maxSeconds: 2 });
+          await element.updateComplete;
+          const between = told();
+          Object.assign(element, { auto: undefined, maxSeconds: undefined });
+          for (const name of ["seal", "wait"]) element.setAttribute(name, "3");
+          await element.updateComplete;
+          for (const name of ["seal", "wait"]) element.removeAttribute(name);
+          await element.updateComplete;
+          return [before, between, told()];
+        }"""
+    )
+    assert seen == [
+        ["select", "submit", 15000, 120],
+        ["manual", "result", 1, 2],
+        ["select", "submit", 15000, 120],
+    ]
 
 
 def test_for_real(browser: Browser, site: Site) -> None:

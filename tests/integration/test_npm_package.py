@@ -92,7 +92,7 @@ SAME = """
 import { PrelistenCheck as Real } from "./src/element.js";
 import { PrelistenCheck as Told, type Options } from "./index.js";
 export const instance: Told = new Real();
-export const statics: Pick<typeof Told, "define" | "screen"> = Real;
+export const statics: Pick<typeof Told, "define" | "screen" | "warm"> = Real;
 export const options: Options = new Real();
 """
 

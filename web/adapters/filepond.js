@@ -1,6 +1,6 @@
 // @ts-check
 // FilePond: a plugin that hears each recording before it is processed, and `ondata` that puts the token into the form.
-import { hintFor, spend } from "./hint.js";
+import { hintFor, spend, warm } from "./hint.js";
 
 /** @typedef {import("./hint.d.ts").HintOptions} HintOptions */
 
@@ -13,6 +13,10 @@ const KEY = "prelisten";
  */
 export function prelisten(options = {}) {
   return (/** @type {any} */ { addFilter }) => {
+    addFilter("LOAD_FILE", async (/** @type {Blob} */ file) => {
+      warm(file, options); // FilePond need not wait for it.
+      return file;
+    });
     addFilter("PREPARE_OUTPUT", async (/** @type {Blob} */ output, /** @type {any} */ { item }) => {
       if (!(output instanceof Blob)) return output; // Another plugin has made several files of it.
       const { token } = await hintFor(output, options);

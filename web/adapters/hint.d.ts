@@ -30,5 +30,8 @@ export interface HintOptions {
 }
 
 export function hintFor(file: Blob, options?: HintOptions): Promise<Hint>;
+/** Load the detector for it, as soon as it is chosen. Never rejects. */
+export function warm(file: Blob, options?: HintOptions): Promise<void>;
+/** Forget its token, once it was sent. */
 export function spend(file: Blob): void;
 export function load(script?: string): Promise<typeof PrelistenCheck>;

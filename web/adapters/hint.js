@@ -28,6 +28,20 @@ export async function load(script = SCRIPT) {
 }
 
 /**
+ * Load the detector, as soon as somebody has chosen a file. Sends nothing about it, and never rejects.
+ * @param {Blob} file
+ * @param {HintOptions} [options]
+ */
+export async function warm(file, { accepts = isSound, script, test } = {}) {
+  if (test || !accepts(file)) return;
+  try {
+    await (await load(script)).warm();
+  } catch {
+    // Tried again, and told, before the upload.
+  }
+}
+
+/**
  * Have a file listened to and sealed. Never rejects, and never takes longer than `wait`: without a token the file is
  * uploaded all the same, and the server screens it fully.
  * @param {Blob} file

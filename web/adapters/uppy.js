@@ -1,7 +1,7 @@
 // @ts-check
 // Uppy: a step before the upload, which puts each recording's token into the file's metadata.
 import { BasePlugin } from "@uppy/core";
-import { hintFor, spend } from "./hint.js";
+import { hintFor, spend, warm } from "./hint.js";
 
 /** @typedef {import("./uppy.d.ts").PrelistenOptions} PrelistenOptions */
 /** @typedef {import("@uppy/core").UppyFile<any, any>} UppyFile */
@@ -27,6 +27,7 @@ export class Prelisten extends BasePlugin {
 
   install() {
     this.uppy.addPreProcessor(this.#prepare);
+    this.uppy.on("file-added", this.#chosen);
     this.uppy.on("file-removed", this.#stop);
     this.uppy.on("cancel-all", this.#stopAll);
     this.uppy.on("upload-success", this.#sent);
@@ -35,10 +36,15 @@ export class Prelisten extends BasePlugin {
   uninstall() {
     this.#stopAll();
     this.uppy.removePreProcessor(this.#prepare);
+    this.uppy.off("file-added", this.#chosen);
     this.uppy.off("file-removed", this.#stop);
     this.uppy.off("cancel-all", this.#stopAll);
     this.uppy.off("upload-success", this.#sent);
   }
+
+  #chosen = (/** @type {UppyFile} */ { data, isRemote }) => {
+    if (!isRemote && data instanceof Blob) warm(data, this.opts);
+  };
 
   #prepare = async (/** @type {string[]} */ ids) => {
     await Promise.all(ids.map((id) => this.#carry(id)));

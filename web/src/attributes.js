@@ -3,6 +3,8 @@
 import { LitElement } from "lit";
 
 const MAX_SECONDS = 120;
+/** @type {Record<string, unknown> | undefined} */
+let defaults;
 /** The longest that a submit is ever held. */
 export const WAIT_MS = 15_000;
 
@@ -57,6 +59,15 @@ export class Attributes extends LitElement {
     this.waveform = null;
     /** @type {string | null} */
     this.workerSrc = null;
+    defaults ??= Object.fromEntries(Object.keys(Attributes.properties).map((name) => [name, Reflect.get(this, name)]));
+  }
+
+  /**
+   * What a page, or its framework, takes away is as if it had never been set.
+   * @param {Map<string, unknown>} changed
+   */
+  willUpdate(changed) {
+    for (const name of changed.keys()) if (Reflect.get(this, name) == null) Reflect.set(this, name, defaults?.[name]);
   }
 
   /**

@@ -49,6 +49,12 @@ export class PrelistenCheck extends Attributes {
     return parts.screen(parts.client, file, options, endpointOf(options.endpoint));
   }
 
+  /** Load the detector: somebody is about to choose a file, without an element. Sends nothing about one. */
+  static async warm() {
+    const { client } = await loadParts(languageOf(document.documentElement));
+    client.warm();
+  }
+
   #internals = this.attachInternals();
   /** @type {HTMLInputElement | null} */
   #input = null;
