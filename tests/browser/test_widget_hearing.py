@@ -26,7 +26,14 @@ BEYOND = (
     b"LIST" + (1_500_000).to_bytes(4, "little") + bytes(1_500_000)
 )  # What lies behind the samples is hashed too.
 HEAD_BYTES = 1 << 20
-COUNT_SLICES = """
+WATCH_WORKER = """
+{
+  const { postMessage } = self;
+  self.postMessage = (message, ...rest) => {
+    console.log("TELL " + message.kind);
+    return postMessage.call(self, message, ...rest);
+  };
+}
 const { slice } = Blob.prototype;
 Blob.prototype.slice = function (...range) {
   console.log("SLICE " + range);
@@ -59,7 +66,7 @@ def heard(browser: Browser, server: Server) -> Iterator[Heard]:
 
     def counted(route: Route) -> None:
         response = route.fetch()
-        route.fulfill(response=response, body=COUNT_SLICES + response.text())
+        route.fulfill(response=response, body=WATCH_WORKER + response.text())
 
     page.route("**/worker.js", counted)
     page.add_init_script(TELL_PROGRESS)
@@ -116,6 +123,14 @@ def test_phases_come_in_their_order(heard: Heard) -> None:
     assert heard.states == ["loading", "reading", "analysing", "done"]
 
 
+def test_worker_says_that_it_lives_at_each_step_of_its_start(heard: Heard) -> None:
+    """A slow machine takes long for each step, not for one silence."""
+    told = heard.form.told("TELL ")
+    start = told[: told.index("TELL ready")]
+    assert start.count("TELL alive") >= 4
+    assert start[-1] == "TELL alive"
+
+
 def test_sum_is_that_of_the_file(heard: Heard) -> None:
     """The claim that is sealed is about these very bytes: the server takes the token for them."""
     form = heard.form
@@ -126,13 +141,16 @@ def test_sum_is_that_of_the_file(heard: Heard) -> None:
 
 
 def test_page_that_slept_does_not_blame_the_worker(page: Page, server: Server) -> None:
-    """Two minutes that passed at once are no silence; a worker that is silent for long is given up."""
+    """Two minutes that passed at once are no silence, and any word ends one; at long last a worker is given up."""
     page.clock.install()
     worker.play(page, worker.progress("reading", 0.1))
     form = FormPage(page, server.url).open()
     form.choose(LONG)
     form.wait_for("reading")
     page.clock.fast_forward(120_000)
+    page.clock.run_for(35_000)
+    page.workers[0].evaluate("postMessage({ kind: 'alive' })")
+    page.clock.run_for(40_000)
     assert form.wait_for("reading", "timeout") == "reading"
-    page.clock.run_for(50_000)
+    page.clock.run_for(10_000)
     form.wait_for("timeout")

@@ -185,6 +185,7 @@ export class Client {
   #receive(message) {
     this.#watch();
     if (message.kind === Tell.LOADING) return this.#loading(message.loaded, message.total);
+    if (message.kind === Tell.ALIVE) return undefined;
     if (message.kind === Tell.READY) return this.#setReady();
     if (message.kind === Tell.FAILED) return this.#failed(message);
     if (message.kind === Tell.HEARD) return this.#listeners.get(message.job)?.(message.hint);

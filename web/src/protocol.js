@@ -4,6 +4,7 @@
 //   page                                worker
 //   screen {file}             ->
 //                             <-        loading {loaded, total}      bytes of the runtime, as they arrive
+//                             <-        alive                        after each step of its start
 //                             <-        decode {sampleRate, ...}     only when the page must decode
 //   decoded {frames, rate}    ->        (meanwhile the worker hashes the file)
 //                             <-        want {start, end}            one piece at a time: memory stays bounded
@@ -30,6 +31,7 @@ export const Ask = /** @type {const} */ ({
 /** Kinds of message from the worker. */
 export const Tell = /** @type {const} */ ({
   LOADING: "loading",
+  ALIVE: "alive",
   READY: "ready",
   DECODE: "decode",
   WANT: "want",
@@ -92,6 +94,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "cancel", job: number}} FromPage
  *
  * @typedef {{kind: "loading", loaded: number, total: number}
+ *   | {kind: "alive"}
  *   | {kind: "ready", detector: Detector, start: "cold"|"snapshot", times: Record<string, number>}
  *   | {kind: "decode", job: number, probe: Probe}
  *   | {kind: "want", job: number, start: number, end: number}

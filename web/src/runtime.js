@@ -35,7 +35,7 @@ function address(name) {
  * @returns {Promise<Started>}
  */
 export async function start(tell) {
-  const lap = phases();
+  const lap = phases(tell);
   try {
     new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
     const { files, failed } = fetchAll(FILES, BASE, tell);
@@ -57,12 +57,16 @@ export async function start(tell) {
   }
 }
 
-/** @returns {Lap} notes a phase; milliseconds of all phases so far */
-function phases() {
+/**
+ * @param {(message: FromWorker) => void} tell
+ * @returns {Lap} notes a phase, and says that one is over; milliseconds of all phases so far
+ */
+function phases(tell) {
   let last = 0; // The worker's own clock begins when it is made.
   /** @type {Record<string, number>} */
   const times = {};
   return (name) => {
+    tell({ kind: Tell.ALIVE });
     const now = performance.now();
     times[name] = Math.round((times[name] ?? 0) + now - last);
     times.total = Math.round(now);
