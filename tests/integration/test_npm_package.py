@@ -172,11 +172,19 @@ def adapted(installed) -> Path:
 
 
 def test_adapters_compile_in_a_project(node, adapted):
-    """Right use of each is right, wrong use is an error; none is needed by who does not import it."""
+    """Right use of each is right, wrong use is an error; their sources and the typed example are strictly right too."""
     (adapted / "adapted.tsx").write_text(ADAPTED)
-    order = {"compilerOptions": STRICT | {"skipLibCheck": True}, "files": ["adapted.tsx"]}
+    options = {**STRICT, "checkJs": True, "allowJs": True, "skipLibCheck": True, "preserveSymlinks": True}
+    files = [f"adapters/{path.name}" for path in (WEB / "adapters").glob("*.js")]
+    for name in ("words.d.ts", "react"):
+        (adapted / name).symlink_to(WEB / "examples" / name)
+    order = {"compilerOptions": options, "files": ["adapted.tsx", *files, "react/main.tsx"]}
     (adapted / "adapted.json").write_text(json.dumps(order))
     tsc(node, adapted / "adapted.json", adapted)
+
+
+def test_adapters_ask_for_the_libraries_that_they_were_tried_with():
+    """Optional, all of them, and of the major version that the examples are pinned to."""
     package = json.loads((WEB / "package.json").read_text())
     assert package["peerDependenciesMeta"] == {
         name: {"optional": True} for name in package["peerDependencies"]
@@ -184,17 +192,6 @@ def test_adapters_compile_in_a_project(node, adapted):
     pinned = json.loads((WEB / "examples" / "package.json").read_text())["devDependencies"]
     for name, wanted in package["peerDependencies"].items():
         assert pinned[name].split(".")[0] == wanted.removeprefix("^").split(".")[0], name
-
-
-def test_adapters_sources_and_the_typed_example_are_right(node, adapted):
-    """The scripts, strictly, against the libraries' own types."""
-    options = {**STRICT, "checkJs": True, "allowJs": True, "skipLibCheck": True, "preserveSymlinks": True}
-    files = [f"adapters/{path.name}" for path in (WEB / "adapters").glob("*.js")]
-    for name in ("words.d.ts", "react"):
-        (adapted / name).symlink_to(WEB / "examples" / name)
-    order = {"compilerOptions": options, "files": [*files, "react/main.tsx"]}
-    (adapted / "sources.json").write_text(json.dumps(order))
-    tsc(node, adapted / "sources.json", adapted)
 
 
 def test_told_types_are_those_of_the_element(node):
