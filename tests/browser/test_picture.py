@@ -354,15 +354,16 @@ def test_result_moves_the_form_below_by_little(page: Page, server: Server, width
     """The picture's room is kept while it listens: a button stays under the pointer that is about to press it."""
     page.set_viewport_size({"width": width, "height": 900})
     listening = worker.progress("analysing", 0.4, seconds=12.0, total=24.0)
-    worker.play(page, listening, worker.finished("clear", [0.1] * 6), pause_ms=1500)
-    form = FormPage(page, server.url).open()
-    form.choose(VOICE)
-    form.wait_for("analysing")
-    before = page.locator("#send").bounding_box()
-    page.get_by_role("slider").wait_for()
-    after = page.locator("#send").bounding_box()
-    assert before
-    assert after
+    places = []
+    for message, state in ((listening, "analysing"), (worker.finished("clear", [0.1] * 6), "done")):
+        worker.play(page, message)
+        form = FormPage(page, server.url).open()
+        form.choose(VOICE)
+        form.wait_for(state)
+        if state == "done":
+            page.get_by_role("slider").wait_for()
+        places.append(page.locator("#send").bounding_box())
+    before, after = places
     assert abs(after["y"] - before["y"]) < after["height"] / 2
 
 
