@@ -18,7 +18,7 @@ from tests.browser.conftest import Server
 from tests.browser.form_page import FormPage
 from tests.media_files import media_file
 from tests.poison.boxes import box, replacing, rewrite, split
-from tests.recordings import speech_like
+from tests.recordings import FORMATS, speech_like
 
 RATE = 48_000
 TAKE_S = 20.0
@@ -182,8 +182,16 @@ def no_sound() -> bytes:
     return media_file(None, container="mp4", picture_s=1.0)
 
 
+def lying_flac() -> bytes:
+    """Return a few seconds in a file that states four hours."""
+    content = bytearray(FORMATS["flac"](take(SHORT_S)[0], RATE))
+    content[22:26] = (4 * 3600 * RATE).to_bytes(4, "big")  # STREAMINFO: the number of samples.
+    return bytes(content)
+
+
 # What there is to hear in each, in seconds: of nothing, the person is told that it can be sent all the same.
 HOSTILE = {
+    "lying.flac": (lying_flac, SHORT_S),
     "truncated.mp4": (truncated, 0.66 * LONG_S),
     "other_rate.aac": (other_rate, SHORT_S),
     "other_channels.mp3": (other_channels, 2 * SHORT_S),
