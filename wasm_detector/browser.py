@@ -21,6 +21,7 @@ from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import claim_of
 from wasm_detector.model import Model, detector_id, load_model
 from wasm_detector.peaks import Peaks
+from wasm_detector.reasons import signal_codes
 from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
 from wasm_detector.streaming import SEGMENT_S, Stream
@@ -44,6 +45,13 @@ def _raw(buffer: Any) -> bytes:
 def describe() -> dict[str, Any]:
     """Return what this detector is."""
     return {"id": detector_id(), "version": VERSION, "max_seconds": MAX_SECONDS}
+
+
+def settle() -> None:
+    """Read and import what a screening needs later: from now on it opens no file, so a snapshot of memory is whole."""
+    import_module("numpy.fft")
+    load_model()
+    signal_codes()
 
 
 def golden() -> str:
@@ -108,7 +116,7 @@ async def install_extension(buffer: Any, file_name: str, sha256: str) -> None:
 
 
 def reader_of(found: Container) -> str:
-    """Say who reads the samples in a browser: this code (`wav`), the page's decoder (`page`) or nobody (`none`)."""
+    """Say who reads the samples: this code (`wav`), a decoder of the browser (`page`) or nobody (`none`)."""
     if found.wav is not None and MIN_RATE <= found.wav.sample_rate <= MAX_RATE:
         return "wav"
     if found.sample_rate is not None and not MIN_RATE <= found.sample_rate <= MAX_RATE:

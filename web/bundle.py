@@ -138,9 +138,10 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PythonPart:
-    """What the loader has to know of Python's files: the lockfile, and what the detector in it is."""
+    """What the loader has to know of Python's files: the lockfile, the shared objects, and what the detector is."""
 
     lockfile: dict[str, Any]
+    libraries: dict[str, str]
     detector: dict[str, str]
 
 
@@ -174,6 +175,7 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
             trim.put_trimmed(bytecode, folder, loaded=found["modules"], rests=rests)
             main, glue = core[MAIN_MODULE], core["pyodide.asm.mjs"]
             wasm.put_slim(main, folder / main.name, glue=glue, wheel=sources / numpy, tables=inside.tables())
+    libraries = trim.put_libraries(folder / numpy, folder)
     if not bundle.full:
         _minify(bundle, [path for name, path in core.items() if name.endswith(".mjs")], folder)
     for name, path in core.items():
@@ -183,7 +185,7 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
         bundle, lock.version, core[runtime.LOCKFILE], numpy=folder / numpy, wheel=folder / wheel
     )
     sha256 = runtime.sha256_of(folder / wheel)
-    return PythonPart(lockfile, {"id": found["detector"]["id"], "sha256": sha256})
+    return PythonPart(lockfile, libraries, {"id": found["detector"]["id"], "sha256": sha256})
 
 
 def _minify(bundle: Bundle, modules: list[Path], folder: Path) -> None:
@@ -261,7 +263,12 @@ def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
     first = [path for path in folder.iterdir() if path.is_file() and path.name not in trim.RESTS]
     files = {path.name: {"sha256": runtime.sha256_of(path), "bytes": path.stat().st_size} for path in first}
     bundle.say("  Bundling the scripts")
-    _script(bundle, "worker.js", folder / "worker.js", {"FILES": files, "LOCKFILE": python.lockfile})
+    _script(
+        bundle,
+        "worker.js",
+        folder / "worker.js",
+        {"FILES": files, "LIBRARIES": python.libraries, "LOCKFILE": python.lockfile},
+    )
     _script(bundle, "client.js", folder / "client.js", {"DETECTOR": python.detector})
     _script(bundle, "panel.js", folder / "panel.js", {})
     for on_demand in ("waveform.js", "microphone.js", MEDIA):

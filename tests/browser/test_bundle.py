@@ -14,6 +14,7 @@ from playwright.sync_api import Page
 
 from tests.browser.conftest import Server, start_server
 from tests.browser.form_page import FormPage
+from tests.browser.test_start import start
 from tests.poison.corpus import CORPUS
 from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
 
@@ -136,6 +137,18 @@ def test_an_extension_gets_what_was_left_out(page: Page, greedy: Server) -> None
     assert (reason["code"], reason["params"].get("value")) == ("EXTENSION", 14.0)
     fetched = [request.url.rpartition("/")[2] for request in form.requests if "-rest.zip" in request.url]
     assert sorted(fetched) == ["numpy-rest.zip", "stdlib-rest.zip"]
+
+
+def test_an_extension_gets_it_after_a_start_from_a_snapshot(page: Page, greedy: Server) -> None:
+    """Such a start has fetched no archive at all: the first import fetches them."""
+    page.goto(greedy.url)
+    start(page, is_patient=True)
+    form = FormPage(page, greedy.url).open()
+    form.choose(wav_bytes(speech_like(9.0, seed=6)))
+    form.wait_for("done")
+    assert any("python_stdlib.zip is fetched for" in line for line in form.lines)
+    (reason,) = [reason for reason in form.result()["reasons"] if reason["code"].startswith("EXTENSION")]
+    assert (reason["code"], reason["params"].get("value")) == ("EXTENSION", 14.0)
 
 
 def test_altered_archive_is_refused(page: Page, greedy: Server) -> None:

@@ -64,13 +64,17 @@ def before_worker(page: Page, line: str) -> None:
 
 
 def test_the_second_visit_goes_on_from_the_first(page: Page, server: Server) -> None:
-    """The same result to the last bit; one snapshot, which a start from it leaves as it is."""
+    """The same result to the last bit, no archive asked for; one snapshot, which a start from it leaves as it is."""
     page.goto(server.url)
     first = start(page, RECORDING, is_patient=True)
     assert ready(first) == "cold"
     kept = page.evaluate(NAMES)
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     second = start(page, RECORDING)
     assert ready(second) == "snapshot"
+    assert "pyodide.asm.wasm" in asked
+    assert not [name for name in asked if name.endswith((".zip", ".whl"))]
     assert outcome(second) == outcome(first)
     assert page.evaluate(NAMES) == kept
     assert len(kept) == 1

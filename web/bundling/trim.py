@@ -74,6 +74,24 @@ def split(source: Path, first: Path, rest: Path, loaded: Collection[str]) -> set
     return left_out
 
 
+def put_libraries(wheel: Path, folder: Path) -> dict[str, str]:
+    """Put each shared object of the wheel into `folder` as a file of its own, empty members in their place.
+
+    A browser keeps what it compiled of a `.wasm` that it fetched, never of an archive's member. Returns the names of
+    the files, with the members that they were.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    found = {f"{module_of(name)}.wasm": name for name in members if name.endswith(".so")}
+    for name, member in found.items():
+        (folder / name).write_bytes(members[member])
+        members[member] = b""
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(stored(name), content)
+    return found
+
+
 def put_trimmed(
     bytecode: Mapping[Path, Path], folder: Path, *, loaded: Collection[str], rests: Mapping[str, str]
 ) -> None:

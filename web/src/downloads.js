@@ -1,5 +1,5 @@
 // @ts-check
-// The files of the first load: all asked for at once, their bytes told, each compared with the sum of the build.
+// The files of the first load: asked for side by side, their bytes told, each compared with the sum of the build.
 import { Code, ScreeningError, Tell } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
@@ -8,29 +8,51 @@ import { Code, ScreeningError, Tell } from "./protocol.js";
 
 const LOADING_EVERY_MS = 100;
 
-/**
- * @param {Record<string, Pinned>} files
- * @param {URL} base the folder that they lie in
- * @param {(message: FromWorker) => void} tell
- * @returns {{files: Map<string, Download>, failed: Promise<never>}} by address; `failed` rejects with the first
- *   download that failed, so that nothing waits for the others
- */
-export function fetchAll(files, base, tell) {
-  const report = progressOfBytes(files, tell);
-  const downloads = new Map(
-    Object.entries(files).map(([name, pinned]) => {
-      const address = new URL(name, base).href;
-      return [address, download(address, pinned, report)];
-    }),
-  );
-  const failed = new Promise((_, reject) => {
-    for (const { content, module } of downloads.values()) {
-      content.catch(reject);
-      module?.catch(reject);
+export class Downloads {
+  /** @type {Map<string, Download>} */
+  #begun = new Map();
+  #fail = (/** @type {unknown} */ _) => {};
+  /** Rejects with the first download that failed, so that nothing waits for the others. @type {Promise<never>} */
+  failed = new Promise((_, reject) => (this.#fail = reject));
+
+  /**
+   * @param {Record<string, Pinned>} files
+   * @param {URL} base the folder that they lie in
+   * @param {(message: FromWorker) => void} tell
+   */
+  constructor(files, base, tell) {
+    this.files = files;
+    this.base = base;
+    this.report = progressOfBytes(files, tell);
+    this.failed.catch(() => {}); // Raced against the start, or never looked at: both are fine.
+  }
+
+  /**
+   * Begin all of these that have not been asked for.
+   * @param {string[]} names
+   */
+  ask(names) {
+    for (const name of names) {
+      if (this.#begun.has(name)) continue;
+      const begun = download(new URL(name, this.base).href, this.files[name], this.report);
+      begun.content.catch(this.#fail);
+      begun.module?.catch(this.#fail);
+      this.#begun.set(name, begun);
     }
-  });
-  failed.catch(() => {}); // Raced against the start, or never looked at: both are fine.
-  return { files: downloads, failed: /** @type {Promise<never>} */ (failed) };
+  }
+
+  /**
+   * Count these as loaded: this start does without.
+   * @param {string[]} names
+   */
+  spare(names) {
+    for (const name of names) this.report(this.files[name].bytes);
+  }
+
+  /** @param {string} name of a file that was asked for */
+  get(name) {
+    return /** @type {Download} */ (this.#begun.get(name));
+  }
 }
 
 /**

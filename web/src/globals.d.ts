@@ -1,5 +1,6 @@
 // Constants that the build puts in (bundle.py).
 declare const __FILES__: Record<string, { sha256: string; bytes: number }>;
+declare const __LIBRARIES__: Record<string, string>;
 declare const __LOCKFILE__: object;
 declare const __DETECTOR__: { id: string; sha256: string };
 declare const __BUNDLE__: string;

@@ -1,33 +1,34 @@
 // @ts-check
 // The loader: Pyodide, numpy and the pure wheel of `wasm_detector`, from the folder that the worker lies in.
 import { members } from "./archive.js";
-import { fetchAll } from "./downloads.js";
+import { Downloads } from "./downloads.js";
 import { Code, ScreeningError, Tell } from "./protocol.js";
-import { fill, find, forget, keep, trust } from "./snapshot.js";
+import { fill, find, forget, keep, read, trust } from "./snapshot.js";
 
 /** @typedef {import("./protocol.js").FromWorker} FromWorker */
-/** @typedef {import("./downloads.js").Download} Download */
-/** @typedef {Map<string, Download>} Files */
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
 /** @typedef {(phase: string) => Record<string, number>} Lap */
+/** @typedef {{path: string, module: WebAssembly.Module}} Library a shared object, and where Python looks for it */
+/** @typedef {{loadPyodide: any, createModule: any, main: WebAssembly.Module, libraries: Library[]}} Runtime */
 /** @typedef {{detector: any, snapshot: Uint8Array<ArrayBuffer> | null}} Booted */
 /** @typedef {{detector: any, keep: () => Promise<void>}} Started the Python module `wasm_detector.browser`; `keep` puts
  *   by what makes the next start short, and takes a tenth of a second */
-/** @typedef {{path: string, content: Uint8Array<ArrayBuffer>, code: WebAssembly.Module | null}} Member of a package */
 
-// Set by the build: sha256 and size of every file of the first load, and the lockfile that Pyodide asks for.
+// Set by the build: sha256 and size of every file of the first load, which of them are shared objects of which path,
+// and the lockfile that Pyodide asks for.
 const FILES = /** @type {Record<string, {sha256: string, bytes: number}>} */ (__FILES__);
+const LIBRARIES = /** @type {Record<string, string>} */ (__LIBRARIES__);
 const LOCKFILE = __LOCKFILE__;
 
 const EMPTY_MODULE = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 const BASE = new URL("./", import.meta.url);
-const WASM = address("pyodide.asm.wasm");
+const WASM = "pyodide.asm.wasm";
+const STDLIB = "python_stdlib.zip";
 const PACKAGES = "/lib/python3.14/site-packages/";
-
-/** @param {string} name */
-function address(name) {
-  return new URL(name, BASE).href;
-}
+const WHEELS = Object.keys(FILES).filter((name) => name.endsWith(".whl"));
+/** Python's own files: a start from a snapshot has what is in them. */
+const ARCHIVES = [STDLIB, ...WHEELS];
+const CODE = ["pyodide.mjs", "pyodide.asm.mjs", WASM, ...Object.keys(LIBRARIES)];
 
 /**
  * Fetch everything side by side, start Python with the detector: from a snapshot where there is one, else from nothing.
@@ -38,11 +39,18 @@ export async function start(tell) {
   const lap = phases(tell);
   try {
     new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
-    const { files, failed } = fetchAll(FILES, BASE, tell);
-    const kept = await find();
+    const files = new Downloads(FILES, BASE, tell);
+    files.ask(CODE);
+    const runtime = prepare(files);
+    const found = await find();
     lap("find");
-    const restored = kept && (await Promise.race([restore(files, lap, kept), failed]));
-    const { detector, snapshot } = restored ?? (await Promise.race([boot(files, lap), failed]));
+    if (!found) files.ask(ARCHIVES);
+    const kept = found && read(found);
+    kept?.catch(() => {}); // Awaited when the code is there.
+    await Promise.race([runtime, files.failed]);
+    lap("fetch");
+    const restored = kept && (await restore(files, await runtime, lap, kept));
+    const { detector, snapshot } = restored ?? (await Promise.race([boot(files, await runtime, lap), files.failed]));
     const described = plain(detector.describe());
     tell({ kind: Tell.READY, detector: described, start: restored ? "snapshot" : "cold", times: lap("model") });
     return {
@@ -76,57 +84,94 @@ function phases(tell) {
 }
 
 /**
- * @param {Files} files
+ * @param {Downloads} files
+ * @returns {Promise<Runtime>} what both kinds of start run, checked and compiled
+ */
+async function prepare(files) {
+  const [{ loadPyodide }, asm, main, ...libraries] = await Promise.all([
+    script(files, "pyodide.mjs"),
+    script(files, "pyodide.asm.mjs"),
+    compiled(files, WASM),
+    ...Object.entries(LIBRARIES).map(async ([name, path]) => ({
+      path: PACKAGES + path,
+      module: await compiled(files, name),
+    })),
+  ]);
+  return { loadPyodide, createModule: asm.default, main, libraries };
+}
+
+/**
+ * @param {Downloads} files
+ * @param {Runtime} runtime
  * @param {Lap} lap
- * @param {Snapshot} kept
+ * @param {Promise<Snapshot | null>} reading
  * @returns {Promise<Booted | null>} null when it is of no use here; then it is deleted
  */
-async function restore(files, lap, kept) {
+async function restore(files, runtime, lap, reading) {
   try {
-    const booted = await boot(files, lap, kept);
-    const golden = booted.detector.golden();
-    lap("golden");
-    if (golden === kept.golden) {
-      await trust();
-      return booted;
+    const kept = await reading;
+    lap("snapshot");
+    if (kept) {
+      const booted = await boot(files, runtime, lap, kept);
+      const golden = booted.detector.golden();
+      lap("golden");
+      if (golden === kept.golden) {
+        files.spare(ARCHIVES);
+        await trust();
+        return booted;
+      }
     }
   } catch (error) {
     console.info(`The snapshot of the runtime is of no use: ${error}`);
   }
   await forget();
+  files.ask(ARCHIVES);
   return null;
 }
 
 /**
- * @param {Files} files
+ * @param {Downloads} files
+ * @param {Runtime} runtime
  * @param {Lap} lap
  * @param {Snapshot} [kept] the memory to go on from
  * @returns {Promise<Booted>}
  */
-async function boot(files, lap, kept) {
-  const [{ loadPyodide }, asm] = await Promise.all([script(files, "pyodide.mjs"), script(files, "pyodide.asm.mjs")]);
-  const packages = await preparePackages(files);
-  lap("fetch");
-  await files.get(WASM)?.module;
-  lap("compile");
-  const unanswer = answerPyodide(files);
+async function boot(files, runtime, lap, kept) {
+  /** @type {[string, Uint8Array<ArrayBuffer>][]} */
+  const packages = [];
+  if (!kept) for (const wheel of WHEELS) packages.push(...members(await files.get(wheel).content));
+  const unanswer = answerPyodide(kept ? null : await files.get(STDLIB).content, runtime.main);
+  lap("archives");
   try {
-    const pyodide = await loadPyodide({
+    const pyodide = await runtime.loadPyodide({
       indexURL: BASE.href,
       lockFileContents: LOCKFILE,
       packageBaseUrl: BASE.href,
-      createPyodideModule: (/** @type {any} */ settings) => create(asm.default, settings, packages, kept),
+      createPyodideModule: (/** @type {any} */ settings) => create(runtime, settings, packages, kept),
       ...(kept ? { _loadSnapshot: kept.state } : { _makeSnapshot: true }),
       stdout: () => {},
       stderr: () => {},
     });
     lap("python");
+    if (kept) leaveOut(pyodide);
     const detector = pyodide.pyimport("wasm_detector.browser");
     lap("imports");
-    return { detector, snapshot: kept ? null : take(pyodide) };
+    if (kept) return { detector, snapshot: null };
+    detector.settle();
+    return { detector, snapshot: take(pyodide) };
   } finally {
     unanswer();
   }
+}
+
+/**
+ * Have Python fetch its archives when it first misses something that lies in them.
+ * @param {any} pyodide
+ */
+function leaveOut(pyodide) {
+  const finder = pyodide.pyimport("_on_demand");
+  finder.leave_out(JSON.stringify(Object.fromEntries(ARCHIVES.map((name) => [name, FILES[name].sha256]))));
+  finder.destroy();
 }
 
 /**
@@ -147,68 +192,52 @@ function take(pyodide) {
 }
 
 /**
- * @param {(settings: any) => Promise<any>} createModule Emscripten's
+ * @param {Runtime} runtime
  * @param {any} settings Pyodide's
- * @param {Member[]} packages
+ * @param {[string, Uint8Array<ArrayBuffer>][]} packages name and content of files
  * @param {Snapshot} [kept]
  */
-async function create(createModule, settings, packages, kept) {
-  settings.preRun.push((/** @type {any} */ module) => install(module, packages));
+async function create({ createModule, libraries }, settings, packages, kept) {
+  settings.preRun.push((/** @type {any} */ module) => install(module, packages, libraries));
   const module = await createModule(settings);
   if (kept) fill(module, kept);
   return module;
 }
 
 /**
- * @param {Files} files
- * @param {string} name
- */
-async function content(files, name) {
-  return /** @type {Uint8Array<ArrayBuffer>} */ (await files.get(name)?.content);
-}
-
-/**
- * @param {Files} files
+ * @param {Downloads} files
  * @param {string} name of a module script, checked before it is run; the second request is answered from the cache
  */
 async function script(files, name) {
-  await content(files, address(name));
-  return import(/** @type {any} */ (address(name)));
+  await files.get(name).content;
+  return import(/** @type {any} */ (new URL(name, BASE).href));
 }
 
 /**
- * @param {Files} files
- * @returns {Promise<Member[]>} shared objects compiled
+ * @param {Downloads} files
+ * @param {string} name
  */
-async function preparePackages(files) {
-  const wheels = [...files.keys()].filter((name) => name.endsWith(".whl"));
-  const found = [];
-  for (const wheel of wheels) found.push(...members(await content(files, wheel)));
-  return Promise.all(
-    found.map(async ([name, content]) => ({
-      path: PACKAGES + name,
-      content,
-      code: name.endsWith(".so") ? await WebAssembly.compile(content) : null,
-    })),
-  );
+function compiled(files, name) {
+  return /** @type {Promise<WebAssembly.Module>} */ (files.get(name).module);
 }
 
 /**
  * Put the packages where Python looks for them, and link the shared objects before Python starts: always in the
  * same order, so that they lie at the same places in memory as in a snapshot.
  * @param {any} module of Emscripten
- * @param {Member[]} packages
+ * @param {[string, Uint8Array<ArrayBuffer>][]} packages
+ * @param {Library[]} libraries
  */
-function install(module, packages) {
+function install(module, packages, libraries) {
   const made = new Set();
-  for (const { path, content } of packages) {
+  for (const [name, content] of packages) {
+    const path = PACKAGES + name;
     const folder = path.slice(0, path.lastIndexOf("/"));
     if (!made.has(folder)) module.FS.mkdirTree(folder);
     made.add(folder);
     module.FS.writeFile(path, content, { canOwn: true });
   }
-  for (const { path, code } of packages) {
-    if (!code) continue;
+  for (const { path, module: code } of libraries) {
     const library = module.newDSO(path, undefined, "loading");
     library.refcount = Infinity;
     library.global = false;
@@ -218,21 +247,25 @@ function install(module, packages) {
 
 /**
  * Answer what Pyodide fetches by itself with what is there already. It has no option for it.
- * @param {Files} files
+ * @param {Uint8Array<ArrayBuffer> | null} stdlib
+ * @param {WebAssembly.Module} main
  * @returns {() => void} puts the browser's own functions back
  */
-function answerPyodide(files) {
+function answerPyodide(stdlib, main) {
   const { fetch } = self;
   const { instantiateStreaming } = WebAssembly;
+  const answers = new Map([
+    [new URL(STDLIB, BASE).href, stdlib],
+    [new URL(WASM, BASE).href, null],
+  ]);
   self.fetch = async (input, init) => {
     const asked = new URL(input instanceof Request ? input.url : String(input), BASE).href;
-    const found = files.get(asked);
-    return found ? new Response(/** @type {any} */ (found.module ? "" : await found.content)) : fetch.call(self, input, init);
+    return answers.has(asked) ? new Response(answers.get(asked)) : fetch.call(self, input, init);
   };
-  WebAssembly.instantiateStreaming = async (_, imports) => {
-    const module = /** @type {WebAssembly.Module} */ (await files.get(WASM)?.module);
-    return { module, instance: await WebAssembly.instantiate(module, imports) };
-  };
+  WebAssembly.instantiateStreaming = async (_, imports) => ({
+    module: main,
+    instance: await WebAssembly.instantiate(main, imports),
+  });
   return () => {
     self.fetch = fetch;
     WebAssembly.instantiateStreaming = instantiateStreaming;

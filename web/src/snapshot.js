@@ -14,20 +14,25 @@ const LENGTH_BYTES = 4;
 const NAME = new URL(`snapshot-1/${encodeURIComponent(navigator.userAgent)}`, import.meta.url).href;
 const TRIED = `${NAME}/tried`; // There while a start tries the snapshot: one that hung or crashed leaves it behind.
 
-/** @returns {Promise<Snapshot | null>} what an earlier visit kept; null where there is none that is worth a try */
+/** @returns {Promise<Response | null>} what an earlier visit kept, unread; null where there is none */
 export async function find() {
   try {
-    const cache = await caches.open(CACHE);
-    const [found, tried] = await Promise.all([cache.match(NAME), cache.match(TRIED)]);
-    if (!found) return null;
-    const content = new Uint8Array(await found.arrayBuffer());
-    const [sha256] = await Promise.all([sha256Of(content), cache.put(TRIED, new Response())]);
-    if (!tried && sha256 === found.headers.get("X-Sha256")) return parse(content);
-  } catch (error) {
-    console.info(`No snapshot of the runtime is to be had: ${error}`);
+    return (await (await caches.open(CACHE)).match(NAME)) ?? null;
+  } catch {
+    return null; // No Cache API: an insecure origin, a private window, or a person's setting.
   }
-  await forget();
-  return null;
+}
+
+/**
+ * @param {Response} found
+ * @returns {Promise<Snapshot | null>} null where it is not worth a try
+ */
+export async function read(found) {
+  const cache = await caches.open(CACHE);
+  const marking = cache.match(TRIED).then(async (tried) => tried ?? (cache.put(TRIED, new Response()), null));
+  const content = new Uint8Array(await found.arrayBuffer());
+  const [tried, sha256] = await Promise.all([marking, sha256Of(content)]);
+  return !tried && sha256 === found.headers.get("X-Sha256") ? parse(content) : null;
 }
 
 /** Say that the snapshot was of use. Never throws. */

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from bundling.trim import LEFT_OUT, module_of, put_trimmed, split
+from bundling.trim import LEFT_OUT, module_of, put_libraries, put_trimmed, split
 
 LAPACK = "numpy/linalg/_umath_linalg.cpython-314-wasm32-emscripten.so"
 STAND_IN = "numpy/linalg/_umath_linalg.pyc"
@@ -75,3 +75,15 @@ def test_the_standard_library_has_the_table_of_what_was_left_out(tmp_path: Path)
     assert table["stdlib-rest.zip"]["modules"] == ["cgi"]
     assert len(table["stdlib-rest.zip"]["sha256"]) == 64
     assert zipfile.ZipFile(out / "ours.whl").namelist() == ["ours.pyc"]
+
+
+def test_shared_objects_become_files(tmp_path: Path) -> None:
+    """Each is a `.wasm` of its own; its empty member tells Python that it is there."""
+    wheel = make(tmp_path / "numpy.whl", "numpy/core.pyc", LAPACK)
+    assert put_libraries(wheel, tmp_path) == {"numpy.linalg._umath_linalg.wasm": LAPACK}
+    assert (tmp_path / "numpy.linalg._umath_linalg.wasm").read_text() == LAPACK
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "numpy/core.pyc": b"numpy/core.pyc",
+            LAPACK: b"",
+        }

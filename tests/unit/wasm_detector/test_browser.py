@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,22 @@ from wasm_detector.screening import screen
 
 VOICE = speech_like(5.0, seed=1)
 WAV = wav_bytes(VOICE)
+
+
+LATE = """
+import sys
+from wasm_detector import browser
+content = sys.stdin.buffer.read()
+browser.settle()
+settled = set(sys.modules)
+sys.addaudithook(lambda event, given: event == "open" and print("opens", given[0]))
+browser.golden()
+probed = browser.probe(content, len(content))
+analysis = browser.Analysis(probed["sample_rate"], 5.0, browser.MAX_SECONDS, probed, probed["facts"])
+analysis.push_wav(content[probed["data_offset"] :], 0)
+analysis.finish()
+print(*sorted(set(sys.modules) - settled))
+"""
 
 
 class Proxy:
@@ -101,6 +119,12 @@ def test_the_digest_of_slices_is_the_digest_of_the_file():
 def test_the_detector_names_itself():
     """The id is what a challenge pins."""
     assert browser.describe()["id"] == detector_id()
+
+
+def test_a_settled_detector_opens_and_imports_nothing_more():
+    """A start from a snapshot has no files: what a screening needs is in memory when the snapshot is made."""
+    done = subprocess.run([sys.executable, "-c", LATE], input=WAV, capture_output=True, check=True)
+    assert done.stdout.split() == []
 
 
 def test_the_golden_text_holds_every_signal_and_changes_with_the_model(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.recordings import speech_like
 from wasm_detector.features import measure
-from wasm_detector.frames import HOP_LENGTH, N_FFT, analyse, frame, normalise, transform
+from wasm_detector.frames import HOP_LENGTH, N_FFT, analyse, frame, normalise, percentile, transform
 
 
 def test_frames_overlap_by_the_hop():
@@ -30,6 +30,14 @@ def test_an_offset_does_not_matter():
     """A constant added by a sound card is taken out."""
     voice = speech_like(1.0)
     np.testing.assert_allclose(normalise(voice + np.float32(0.2)), normalise(voice), atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20, 21, 99, 398])
+def test_percentile_is_that_of_numpy(n):
+    """To the last bit, whatever lies between two levels."""
+    levels = np.random.default_rng(n).normal(-30.0, 20.0, n).astype(np.float32)
+    assert percentile(levels, 95.0) == np.percentile(levels, 95.0)
+    assert percentile(levels, 40.0) == np.percentile(levels, 40.0)
 
 
 def test_silence_stays_silence():
