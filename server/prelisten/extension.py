@@ -7,6 +7,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -213,14 +214,16 @@ class Prelisten:
     ) -> Screening:
         """Screen a recording that an upload server of yours (tus, parts) has put on this machine's disk.
 
-        `token` is what came beside it, `origin` the page's where you know it. The file is moved: once this returns
-        it is gone from `path`. Raises `EmptyUploadError`, `UploadTooLargeError` and `StorageError`.
+        `token` is what came beside it, `origin` the page's where you know it. Once this returns the file is gone
+        from `path`. Raises `EmptyUploadError`, `UploadTooLargeError`, and `StorageError` where it is no regular
+        file, is still being written, or could not be stored. Whatever is raised, the file is still at `path`: call
+        again. With a token what was stored already is then found again; without one it may be stored twice.
         """
-        place, sha256, size_bytes = quarantined(path, self.config)
+        file = quarantined(path, self.config)
         upload = Upload(
-            path=str(place),
-            sha256=sha256,
-            size_bytes=size_bytes,
+            path=str(file.path),
+            sha256=file.hexdigest(),
+            size_bytes=file.size_bytes,
             file_name=file_name[:MAX_FIELD_CHARACTERS],
             media_type=media_type[:MAX_FIELD_CHARACTERS],
             action=action,
@@ -230,7 +233,12 @@ class Prelisten:
             context=context,
         )
         submission, is_repeated = receive(upload, self.services)
-        return self._screening(submission, wait_s, is_repeated=is_repeated)
+        screening = self._screening(submission, wait_s, is_repeated=is_repeated)
+        with suppress(
+            OSError
+        ):  # It is stored: a file that cannot be removed must not look like one that was not.
+            path.unlink(missing_ok=True)
+        return screening
 
     def _screening(self, submission: Submission, wait_s: float | None, *, is_repeated: bool) -> Screening:
         """Wait a little for the decision, and return what there is."""

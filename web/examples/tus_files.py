@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import json
+import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from flask import Blueprint, Response, abort, request, url_for
 
 from prelisten import Prelisten
+from prelisten.errors import PrelistenError
 
 VERSION = "1.0.0"
 BLOCK_BYTES = 1 << 20
@@ -36,8 +42,8 @@ def make_tus(prelisten: Prelisten, folder: Path, *, action: str) -> Blueprint:
     def create() -> Response:
         """Begin an upload of a stated length."""
         length = request.headers.get("Upload-Length", type=int)
-        if length is None or length < 0:
-            abort(400, "Upload-Length is missing.")
+        if length is None or length <= 0:
+            abort(400, "Upload-Length is missing, or the recording is empty.")
         if length > prelisten.config.max_upload_bytes:
             abort(413)
         name = secrets.token_hex(16)
@@ -48,38 +54,74 @@ def make_tus(prelisten: Prelisten, folder: Path, *, action: str) -> Blueprint:
 
     @tus.route("/<name>", methods=["HEAD"])
     def state(name: str) -> Response:
-        """Say how much has arrived."""
-        told = told_of(folder, name)
-        return Response(headers=offsets(told["length"], (folder / name).stat().st_size))
+        """Say how much has arrived; what arrived whole and could not be handed on then is handed on now."""
+        told, size = told_of(folder, name), size_of(folder / name)
+        if size == told["length"]:
+            with held(folder / name):
+                hand_on(name, told)
+        return Response(headers=offsets(told["length"], size))
 
     @tus.patch("/<name>")
     def append(name: str) -> Response:
         """Take the bytes from where the last ones ended; with the last of them the recording is handed on."""
-        told, part = told_of(folder, name), folder / name
+        told = told_of(folder, name)
         if request.mimetype != "application/offset+octet-stream":
             abort(415)
-        if request.headers.get("Upload-Offset", type=int) != part.stat().st_size:
-            abort(409)
-        with part.open("ab") as file:
-            while (room := told["length"] - file.tell()) and (
+        with held(folder / name) as part:
+            size = part.seek(0, os.SEEK_END)
+            if request.headers.get("Upload-Offset", type=int) != size:
+                abort(409)
+            while (room := told["length"] - size) > 0 and (
                 block := request.stream.read(min(room, BLOCK_BYTES))
             ):
-                file.write(block)
-        size = part.stat().st_size
-        if size == told["length"]:
-            (folder / f"{name}.json").unlink()
-            metadata = told["metadata"]
+                size += part.write(block)
+            part.flush()
+            if size == told["length"]:
+                hand_on(name, told)
+        return Response(status=204, headers=offsets(told["length"], size))
+
+    def hand_on(name: str, told: dict) -> None:
+        """Have the recording screened. Where that fails it stays, and the client, which is told so, asks again."""
+        metadata = told["metadata"]
+        try:
             prelisten.screen_file(
-                part,
+                folder / name,
                 action=action,
                 token=metadata.get("voice-hint"),
                 origin=request.headers.get("Origin"),
                 file_name=metadata.get("filename", ""),
                 media_type=metadata.get("filetype", ""),
             )
-        return Response(status=204, headers=offsets(told["length"], size))
+        except PrelistenError as error:
+            abort(Response(str(error), error.http_status))
+        (folder / f"{name}.json").unlink()
 
     return tus
+
+
+@contextmanager
+def held(path: Path) -> Iterator[BinaryIO]:
+    """Open the part of an upload for one request at a time: 423 while another has it, 404 once it is handed on."""
+    try:
+        part = path.open("r+b")
+    except FileNotFoundError:
+        abort(404)
+    with part:
+        try:
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            abort(423)
+        if os.fstat(part.fileno()).st_nlink == 0:
+            abort(404)
+        yield part
+
+
+def size_of(path: Path) -> int:
+    """Return how many bytes have arrived; 404 once they are handed on."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        abort(404)
 
 
 def told_of(folder: Path, name: str) -> dict:

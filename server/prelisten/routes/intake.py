@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import secrets
-import shutil
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -220,24 +221,39 @@ class Intake:
         return copy
 
 
-def quarantined(path: Path, config: Config) -> tuple[Path, str, int]:
-    """Move a file that lies on this machine to quarantine; return its new place, its SHA-256 and its size.
+def quarantined(path: Path, config: Config) -> QuarantineFile:
+    """Copy a recording that lies on this machine to quarantine: what is hashed is what is stored, whoever writes on.
 
-    Raises `EmptyUploadError`, `UploadTooLargeError` and `StorageError`; the file is then where it was.
+    Raises `EmptyUploadError`, `UploadTooLargeError`, and `StorageError`, also for what is no regular file (a link
+    would hand on a file of the application's) or is still being written. The file itself is not touched.
     """
     try:
-        size_bytes = path.stat().st_size
-        if size_bytes == 0:
-            raise EmptyUploadError("The recording is empty (0 bytes). Choose another file, then send again.")
-        if size_bytes > config.max_upload_bytes:
-            raise UploadTooLargeError(config.max_upload_bytes)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        folder = config.data / "quarantine"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Path(shutil.move(path, folder / secrets.token_hex(16))), sha256, size_bytes
+        # Opening a pipe would wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            begun = os.fstat(descriptor)
+            if not stat.S_ISREG(begun.st_mode):
+                raise StorageError(f"{path} is no regular file, and was not taken.")
+            if begun.st_size == 0:
+                raise EmptyUploadError(
+                    "The recording is empty (0 bytes). Choose another file, then send again."
+                )
+            if begun.st_size > config.max_upload_bytes:
+                raise UploadTooLargeError(config.max_upload_bytes)
+            copy = QuarantineFile(config.data / "quarantine")
+            try:
+                while copy.size_bytes <= begun.st_size and (block := file.read(BLOCK_BYTES)):
+                    copy.write(block)
+                copy.close()
+                ended = os.fstat(descriptor)
+                if (copy.size_bytes, ended.st_mtime_ns) != (begun.st_size, begun.st_mtime_ns):
+                    raise StorageError(f"{path} is still being written, and was not taken; try later.")
+            except BaseException:
+                copy.discard()
+                raise
+            return copy
     except OSError as error:
-        raise StorageError(f"The upload cannot be moved ({error}) and was not taken; try later.") from error
+        raise StorageError(f"The upload cannot be copied ({error}) and was not taken; try later.") from error
 
 
 def _short(text: str | None) -> str:
