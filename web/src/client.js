@@ -101,8 +101,8 @@ export class Client {
    * Hear a recording while it is made. Never throws: without a worker nothing is told.
    * @param {number} sampleRate
    * @param {MessagePort} port brings its samples, mono Float32Arrays
-   * @param {(hint?: RollingHint | null) => void} told null as long as there is nothing to say yet; nothing when the
-   *   worker is gone
+   * @param {(hint?: RollingHint | null) => void} told null as long as there is nothing to say yet; nothing when no more
+   *   will come: the machine is too slow, or the worker is gone
    * @returns {() => void} ends it
    */
   hear(sampleRate, port, told) {
@@ -212,6 +212,7 @@ export class Client {
     // A runtime that started halfway cannot be started again in the same worker.
     if (code === Code.LOAD) this.#bury(code, message);
     else if (job !== null) {
+      this.#listeners.get(job)?.();
       this.#listeners.delete(job);
       this.#settle(job)?.reject(new ScreeningError(code, message));
     }

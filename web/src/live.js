@@ -13,7 +13,8 @@ const KEPT_S = 30; // While the runtime still loads; and how far a slow machine 
  * @param {number} sampleRate
  * @param {MessagePort} port brings mono Float32Arrays
  * @param {Promise<unknown>} ended with the recording
- * @param {(hint: RollingHint | null) => void} told null at first, when hearing begins; then what changes
+ * @param {(hint?: RollingHint | null) => void} told null at first, when hearing begins; then what changes; nothing when
+ *   no more will be heard
  */
 export async function hear(loading, sampleRate, port, ended, told) {
   const most = KEPT_S * sampleRate;
@@ -54,6 +55,7 @@ export async function hear(loading, sampleRate, port, ended, told) {
       await new Promise((resolve) => setTimeout(resolve)); // What has come meanwhile is counted before more is heard.
       if (!waiting.length && !isOver) await new Promise((resolve) => (wake = () => resolve(undefined)));
     }
+    told();
   } finally {
     port.close();
     live?.destroy();

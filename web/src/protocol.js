@@ -1,11 +1,11 @@
 // @ts-check
-// What the page and the worker say to each other. Both sides import this file; the worker imports nothing else.
+// What the page and the worker say to each other. Both sides import this file.
 //
 //   page                                worker
 //   screen {file}             ->
 //                             <-        loading {loaded, total}      bytes of the runtime, as they arrive
 //                             <-        alive                        after each step of its start
-//                             <-        decode {sampleRate, ...}     only when the page must decode
+//                             <-        decode {probe}               only where the worker has no decoder for it
 //   decoded {frames, rate}    ->        (meanwhile the worker hashes the file)
 //                             <-        want {start, end}            one piece at a time: memory stays bounded
 //   samples {samples, start}  ->
@@ -14,7 +14,7 @@
 //   cancel                    ->        at any time
 //
 //   hear {sampleRate, port}   ->        a recording that is being made; its samples come through the port
-//                             <-        heard {hint}                 as the rolling band comes and changes
+//                             <-        heard {hint}                 as the band comes and changes; without: the end
 //   cancel                    ->        the recording has ended
 
 /** Kinds of message from the page. */
@@ -99,7 +99,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "decode", job: number, probe: Probe}
  *   | {kind: "want", job: number, start: number, end: number}
  *   | {kind: "progress", job: number, progress: Progress}
- *   | {kind: "heard", job: number, hint: RollingHint | null}
+ *   | {kind: "heard", job: number, hint?: RollingHint | null}
  *   | {kind: "finished", job: number, outcome: Outcome}
  *   | {kind: "failed", job: number|null, code: string, message: string}} FromWorker
  */

@@ -196,8 +196,8 @@ export class Recorder {
     const audio = this.#audio;
     if (!audio?.audioWorklet || !this.listener.isHeard()) return;
     const { client, session } = await this.listener.host.load();
-    if (this.listener.host.options().test) await session.challenge().catch(() => {}); // It tells whether one listens.
-    if (session.fixed || session.ui.show === "nothing") return;
+    const allowed = await session.challenge().catch(() => null); // It tells whether anything may be shown.
+    if (!allowed || session.fixed || session.ui.show === "nothing") return;
     await audio.audioWorklet.addModule(MICROPHONE);
     if (audio !== this.#audio) return; // The recording has ended meanwhile.
     const node = new AudioWorkletNode(audio, "prelisten-microphone", { numberOfOutputs: 0 });
