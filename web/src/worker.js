@@ -195,7 +195,8 @@ async function identify(detector, file) {
  * @param {FromPage["kind"]} kind
  * @returns {Promise<any>}
  */
-function ask(job, question, kind) {
+async function ask(job, question, kind) {
+  refuseCancelled(job); // The page answers no question about a job that it has dropped.
   return new Promise((resolve, reject) => {
     job.answer = (message) => {
       job.answer = null;
@@ -249,7 +250,7 @@ function teller(job) {
 async function sourceOf(file, probe, reader, job) {
   if (probe.reader === "wav") return wavSource(reader, probe);
   reader.digest().catch(() => {}); // Awaited after the analysis; a failure before that is no unhandled one.
-  const media = await openHere(file, probe);
+  const media = await openHere(file, probe, () => refuseCancelled(job));
   if (media) return mediaSource(media);
   return pageSource(await ask(job, { kind: Tell.DECODE, job: job.id, probe }, Ask.DECODED), job);
 }
