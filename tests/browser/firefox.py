@@ -17,7 +17,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 FIREFOX = os.environ.get("TEST_FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
-START_S = 60.0
+START_S = 120.0
 ANSWER_S = 60.0
 # Nothing that leaves the machine, or asks a person.
 PREFERENCES = {
