@@ -60,7 +60,7 @@ def _files(folder: Path) -> list[Path]:
 def precompress(folder: Path, *, node: Node, cache: Path, say: Say) -> None:
     """Put `.br` (quality 11) and `.gz` beside every file worth it; brotli's results are kept by content."""
     cache.mkdir(parents=True, exist_ok=True)
-    work: list[tuple[Path, Path]] = []
+    work: dict[Path, Path] = {}
     kept: list[tuple[Path, Path]] = []
     for path in _files(folder):
         if path.stat().st_size < COMPRESS_FROM_BYTES:
@@ -69,8 +69,8 @@ def precompress(folder: Path, *, node: Node, cache: Path, say: Say) -> None:
         packed = cache / f"{sha256_of(path)}.br"
         kept.append((packed, Path(f"{path}.br")))
         if not packed.is_file():
-            work.append((path, packed))
-    _brotli(work, node=node, say=say)
+            work[packed] = path
+    _brotli([(source, packed) for packed, source in work.items()], node=node, say=say)
     for packed, target in kept:
         shutil.copyfile(packed, target)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import pytest
-from bundling.output import MANIFEST, describe, is_current, replace_folder, table, tree_hash
+from bundling.output import MANIFEST, describe, is_current, precompress, replace_folder, table, tree_hash
+from bundling.toolchain import find_node
 
 
 @pytest.fixture
@@ -38,6 +40,18 @@ def test_manifest_describes_sizes_of_each_encoding(dist: Path) -> None:
     assert (entry["bytes"], entry["br"]) == (10, None)
     assert entry["gz"] == (dist / "widget.js.gz").stat().st_size
     assert len(entry["sha256"]) == 64
+
+
+def test_equal_files_are_compressed_once(tmp_path: Path) -> None:
+    """Each gets its sibling."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    for name in ("a.json", "b.json"):
+        (folder / name).write_text("again and " * 100, encoding="utf-8")
+    node = find_node(Path(sys.executable), print)
+    precompress(folder, node=node, cache=tmp_path / "cache", say=print)
+    assert (folder / "a.json.br").read_bytes() == (folder / "b.json.br").read_bytes()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 def test_current_bundle_is_recognised(dist: Path) -> None:
