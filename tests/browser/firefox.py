@@ -157,7 +157,11 @@ def firefox(folder: Path, watch: str = "") -> Iterator[Firefox]:
             yield started
     finally:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:  # Raised here it would hide what the test has found.
+            process.kill()
+            process.wait()
 
 
 def address(process: subprocess.Popen, log: Path) -> str:
