@@ -39,8 +39,13 @@ def upload_with_uppy(page: Page) -> None:
 
 
 def upload_with_filepond(page: Page) -> None:
-    for button in page.locator(".filepond--action-process-item").all():
-        button.press("Enter")
+    """Press the button of each recording; FilePond takes it out of use while it moves things about."""
+    idle = page.locator("[data-filepond-item-state=idle] .filepond--action-process-item")
+    for _ in range(WITHIN_S * 10):
+        if not idle.count():
+            return
+        idle.evaluate_all("(buttons) => buttons.forEach((button) => button.click())")
+        page.wait_for_timeout(100)
 
 
 def send_form(page: Page) -> None:
