@@ -179,6 +179,84 @@ def test_each_of_several_files_has_its_own_token(page: Page, site: Site, name: s
     assert list(site.tokens(page, 2).values()) == [TokenState.OK] * 2
 
 
+SPY = """async (firstHangs) => {
+  await import("/prelisten/v1/widget.js");
+  const element = customElements.get("prelisten-check"), screen = element.screen;
+  window.calls = window.running = window.most = 0;
+  element.screen = async (...given) => {
+    window.most = Math.max(window.most, ++window.running);
+    if (++window.calls === 1 && firstHangs) await new Promise(() => {});
+    return screen.apply(element, given).finally(() => window.running--);
+  };
+}"""
+
+
+def test_uppy_has_one_file_heard_after_the_other(page: Page, site: Site) -> None:
+    """One worker hears: files that share it would all be late."""
+    opened(page, site, "uppy")
+    page.evaluate(SPY, False)
+    choose(page, recording(68), recording(69), recording(70))
+    SEND["uppy"](page)
+    assert list(site.tokens(page, 3).values()) == [TokenState.OK] * 3
+    assert page.evaluate("[window.calls, window.most]") == [3, 1]
+
+
+def test_uppy_waits_once_for_several_files(page: Page, site: Site) -> None:
+    """The first is heard for ever: the second has no time of its own, and both are uploaded without a token."""
+    opened(page, site, "uppy", 'test: "high", wait: 300')
+    page.evaluate(SPY, True)
+    choose(page, recording(71), recording(72))
+    SEND["uppy"](page)
+    assert list(site.tokens(page, 2).values()) == [TokenState.ABSENT] * 2
+
+
+THROW = '() => { throw new Error("the page"); }'
+
+
+@pytest.mark.parametrize(
+    ("options", "token"),
+    [
+        ('test: "high"', TokenState.OK),  # Its own onResult throws.
+        (f'test: "high", accepts: {THROW}, onError: {THROW}', TokenState.ABSENT),
+    ],
+)
+def test_error_in_the_page_costs_no_upload(page: Page, site: Site, options: str, token: TokenState) -> None:
+    """What a function of the page throws is told as the page's error; the recording is sent, with its token."""
+    opened(page, site, "uppy", options)
+    page.locator("#told").evaluate(
+        f"(told) => Object.defineProperty(told, 'textContent', {{ set: {THROW} }})"
+    )
+    choose(page, recording(73 if token is TokenState.OK else 74))
+    with page.expect_event("pageerror") as told:
+        SEND["uppy"](page)
+    assert told.value.message == "the page"
+    assert list(site.tokens(page, 1).values()) == [token]
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_recording_that_could_not_be_sent_stays_chosen(page: Page, site: Site, name: str) -> None:
+    """No network, then a server that fails: the file and the title are there to be sent again, and then are not."""
+    form = opened(page, site, name)
+    choose(page, recording(75))
+    title, file = page.get_by_label("Title"), page.locator("input[type=file]")
+    title.fill("A song")
+    form.wait_for("done")
+    for fail in (lambda route: route.abort(), lambda route: route.fulfill(status=503)):
+        page.route("**/submit", fail)
+        with page.expect_request("**/submit"):
+            page.get_by_role("button", name="Send").click()
+        expect(page.locator("form > p")).to_contain_text("could not be sent")
+        assert file.evaluate("(input) => input.files.length") == 1
+        assert title.input_value() == "A song"
+        page.unroute("**/submit")
+        page.wait_for_timeout(1100)  # A press within a second is the same wish.
+    send_form(page)
+    assert list(site.tokens(page, 1).values()) == [TokenState.OK]
+    expect(page.locator("form > p")).to_have_text("It was sent.")
+    expect(title).to_have_value("")
+    assert file.evaluate("(input) => input.files.length") == 0
+
+
 def test_retry_sends_the_same_token(page: Page, site: Site) -> None:
     """The answer is lost: what Uppy sends again, at a press too, is one upload for the server, not a second one."""
     posted, is_lost = [], True

@@ -29,6 +29,7 @@ export interface HintOptions {
   onError?: (error: Error, file: Blob) => void;
 }
 
+export const WAIT_MS: number;
 export function hintFor(file: Blob, options?: HintOptions): Promise<Hint>;
 /** Load the detector for it, as soon as it is chosen. Never rejects. */
 export function warm(file: Blob, options?: HintOptions): Promise<void>;

@@ -8,7 +8,7 @@
 const SCRIPT = "/prelisten/v1/widget.js";
 const TAG = "prelisten-check";
 /** The longest that an upload waits. */
-const WAIT_MS = 15_000;
+export const WAIT_MS = 15_000;
 /** A retry within this time sends the same token, so that the server knows both for one upload. A token lives longer. */
 const KEPT_MS = 30 * 60_000;
 const SOUND = /^(audio|video)\/|^application\/ogg$/;
@@ -33,8 +33,8 @@ export async function load(script = SCRIPT) {
  * @param {HintOptions} [options]
  */
 export async function warm(file, { accepts = isSound, script, test } = {}) {
-  if (test || !accepts(file)) return;
   try {
+    if (test || !accepts(file)) return;
     await (await load(script)).warm();
   } catch {
     // Tried again, and told, before the upload.
@@ -53,23 +53,24 @@ export async function hintFor(file, options = {}) {
   const known = recall(file, asked);
   if (known) return known;
   const none = { token: "", result: null, error: null };
-  if (!accepts(file)) return none;
   const clock = startClock(wait, signal);
+  /** @type {Hint} */
+  let hint;
   try {
+    if (!accepts(file)) return none;
     const listened = load(script).then((element) =>
-      element.screen(named(file), { ...asked, signal: clock.signal, onProgress }),
+      element.screen(named(file), { ...asked, signal: clock.signal, onProgress: told(onProgress) }),
     );
-    const hint = { ...(await Promise.race([listened, clock.over])), error: null };
+    hint = { ...(await Promise.race([listened, clock.over])), error: null };
     if (hint.token) keep(file, asked, hint);
-    onResult?.(hint.result, file);
-    return hint;
   } catch (thrown) {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    onError?.(error, file);
-    return { ...none, error };
+    hint = { ...none, error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
   } finally {
     clock.stop();
   }
+  if (hint.error) told(onError)(hint.error, file);
+  else if (hint.result) told(onResult)(hint.result, file);
+  return hint;
 }
 
 /**
@@ -78,6 +79,21 @@ export async function hintFor(file, options = {}) {
  */
 export function spend(file) {
   kept.delete(file);
+}
+
+/**
+ * @template {any[]} Given
+ * @param {((...given: Given) => void) | undefined} listener of the page; what it throws costs no upload its token
+ * @returns {(...given: Given) => void}
+ */
+function told(listener) {
+  return (...given) => {
+    try {
+      listener?.(...given);
+    } catch (thrown) {
+      reportError(thrown);
+    }
+  };
 }
 
 /** @param {Blob} file */
@@ -130,7 +146,9 @@ function startClock(ms, signal) {
     controller.abort();
   };
   const cancel = () => stop("cancelled");
-  const timer = setTimeout(() => stop(`no hint within ${ms} ms`), Math.min(WAIT_MS, ms));
+  const expire = () => stop(`no hint within ${ms} ms`);
+  const timer = setTimeout(expire, Math.min(WAIT_MS, ms));
+  if (ms <= 0) expire();
   if (signal?.aborted) cancel();
   signal?.addEventListener("abort", cancel);
   return {

@@ -1,7 +1,7 @@
 // @ts-check
 // Uppy: a step before the upload, which puts each recording's token into the file's metadata.
 import { BasePlugin } from "@uppy/core";
-import { hintFor, spend, warm } from "./hint.js";
+import { hintFor, spend, WAIT_MS, warm } from "./hint.js";
 
 /** @typedef {import("./uppy.d.ts").PrelistenOptions} PrelistenOptions */
 /** @typedef {import("@uppy/core").UppyFile<any, any>} UppyFile */
@@ -47,12 +47,18 @@ export class Prelisten extends BasePlugin {
   };
 
   #prepare = async (/** @type {string[]} */ ids) => {
-    await Promise.all(ids.map((id) => this.#carry(id)));
+    const { wait = WAIT_MS } = this.opts;
+    const end = performance.now() + Math.min(WAIT_MS, wait);
+    // One after the other: at the end of the time most are heard, not each a little.
+    for (const id of ids) await this.#carry(id, Math.floor(end - performance.now()));
     for (const id of ids) this.uppy.emit("preprocess-complete", this.uppy.getFile(id));
   };
 
-  /** @param {string} id */
-  async #carry(id) {
+  /**
+   * @param {string} id
+   * @param {number} wait
+   */
+  async #carry(id, wait) {
     const { name, id: _, locale, ...options } = this.opts;
     const file = this.uppy.getFile(id);
     if (!file || file.isRemote || !(file.data instanceof Blob)) return; // Its bytes are not here.
@@ -61,6 +67,7 @@ export class Prelisten extends BasePlugin {
     this.#tell(id);
     const { token } = await hintFor(file.data, {
       ...options,
+      wait,
       signal: controller.signal,
       onProgress: (progress) => {
         this.#tell(id, progress);

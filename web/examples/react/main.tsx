@@ -1,4 +1,4 @@
-import { StrictMode, useState } from "react";
+import { StrictMode, type SubmitEvent, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { PrelistenCheck } from "@prelisten/widget/react";
 import type { Result } from "@prelisten/widget";
@@ -8,13 +8,23 @@ function Form() {
   const [title, setTitle] = useState("");
   const [told, tell] = useState("");
 
-  async function send(form: FormData) {
-    const answer = await fetch("/submit", { method: "POST", body: form });
-    tell(answer.ok ? "It was sent." : "It could not be sent. Please try again.");
+  // Not as an action: React would reset the form after it, and with it the recording that could not be sent.
+  async function send(event: SubmitEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const form = event.currentTarget;
+    try {
+      const answer = await fetch("/submit", { method: "POST", body: new FormData(form) });
+      if (!answer.ok) throw new Error(answer.statusText);
+      form.reset();
+      setTitle("");
+      tell("It was sent.");
+    } catch {
+      tell("It could not be sent. Please try again.");
+    }
   }
 
   return (
-    <form action={send}>
+    <form onSubmit={send}>
       <label htmlFor="title">Title</label>
       <input id="title" name="title" value={title} onChange={(event) => setTitle(event.target.value)} />
       <label htmlFor="voice">Your recording</label>
