@@ -46,7 +46,8 @@ class Own:
     `near.seg`; `None`: on all). `exact` is the exact group as it must be; `reader` and `rate_hz` what the browser must
     have decoded with; `total_s` the length of what can be played, which only the packets tell where the end was not
     decoded (`is_end_heard`). `is_doubtful`: the file is damaged, or its rate not the one that it states, so that honest
-    decoders may hear different things.
+    decoders may hear different things. `is_rate_stated`: where it is not, `rate_hz` is this server's decoder's, and
+    another decoder's (one without spectral band replication halves it) makes the file doubtful, not the claim wrong.
     """
 
     hint: Hint
@@ -58,6 +59,7 @@ class Own:
     is_end_heard: bool = True
     picked: tuple[int, ...] | None = None
     is_doubtful: bool = False
+    is_rate_stated: bool = True
 
 
 def compare(claim: Mapping[str, Any], own: Own) -> tuple[Recomputed, tuple[str, ...]]:
@@ -69,7 +71,8 @@ def compare(claim: Mapping[str, Any], own: Own) -> tuple[Recomputed, tuple[str, 
     exact = tuple(_exact_differences(claim, own))
     near = tuple(_near_differences(claim, expected, own))
     if exact or near:
-        is_certain = bool(exact) or not own.is_doubtful
+        is_doubtful = own.is_doubtful or not _is_same_rate(claim, own)
+        is_certain = bool(exact) or not is_doubtful
         return (Recomputed.MISMATCH if is_certain else Recomputed.NOT_RUN), (*exact, *near)
     has_sums = own.picked is None and own.exact.keys() >= SUMS
     is_same = has_sums and all(
@@ -95,8 +98,13 @@ def _exact_differences(claim: Mapping[str, Any], own: Own) -> Iterator[str]:
     ]
     if facts[0] != facts[1] or claim["file"]["size"] != own.size_bytes:
         yield "exact"
-    if claim["env"]["decoder"] != own.reader or abs(claim["env"]["rate"] - own.rate_hz) >= 1:
+    is_rate_wrong = own.is_rate_stated and not _is_same_rate(claim, own)
+    if claim["env"]["decoder"] != own.reader or is_rate_wrong:
         yield "environment"
+
+
+def _is_same_rate(claim: Mapping[str, Any], own: Own) -> bool:
+    return abs(claim["env"]["rate"] - own.rate_hz) < 1
 
 
 def _near_differences(claim: Mapping[str, Any], expected: Mapping[str, Any], own: Own) -> Iterator[str]:

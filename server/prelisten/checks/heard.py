@@ -153,6 +153,7 @@ def _own(recording: Recording, claimed: Claimed | None, hint: Hint) -> Own | Non
         is_end_heard=recording.is_end_found,
         picked=claimed.picked,
         is_doubtful=is_damaged or stated_hz != recording.sample_rate,
+        is_rate_stated="rate" in facts.exact,
     )
 
 

@@ -154,6 +154,15 @@ def test_damaged_file_gives_no_ground_unless_the_bytes_do() -> None:
     assert word(doubtful) == (Recomputed.WITHIN_TOLERANCE, ())
 
 
+def test_rate_that_no_header_states_is_no_ground_by_itself() -> None:
+    """One decoder doubles the rate of such AAC and another one does not: they hear different samples."""
+    unstated = replace(NEAR, is_rate_stated=False)
+    assert word(unstated, env__rate=8_000.0) == (Recomputed.WITHIN_TOLERANCE, ())
+    assert word(unstated, env__rate=8_000.0, q=100) == (Recomputed.NOT_RUN, ("q",))
+    assert word(unstated, q=100) == (Recomputed.MISMATCH, ("q",))
+    assert word(unstated, env__rate=8_000.0, env__decoder="wav")[0] is Recomputed.MISMATCH
+
+
 def test_picked_segments_are_compared_with_their_own_bytes_alone() -> None:
     """Of a long claim some segments are heard again; what is about all of them together is not compared."""
     long = claim_for(OWN, near__seg=seg(1, 70, 2, 80, 3, 255, 4), q=1, band="clear", exact=FACTS)

@@ -30,6 +30,8 @@ from prelisten.media.failures import media_error
 from prelisten.media.listen import listen
 from prelisten.records import FindingState, Recomputed
 from prelisten.storage.blobs import Blobs
+from tests.media_files import media_file
+from tests.poison.boxes import box
 from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
 from wasm_detector.browser import Analysis, probe
 from wasm_detector.container import identify
@@ -70,7 +72,7 @@ def claim_for(content: bytes, max_seconds: float = 120) -> dict:
             analysis.push(samples[start:end], start)
     return analysis.finish()["claim"] | {
         "file": {"size": len(content), "type": "audio/any", "sha256": hashlib.sha256(content).hexdigest()},
-        "env": {"decoder": probed["reader"], "rate": float(probed["sample_rate"])},
+        "env": {"decoder": probed["reader"], "rate": float(probed["sample_rate"] or rate)},
         "t": {},
     }
 
@@ -203,6 +205,19 @@ def test_claim_about_another_recording_is_a_mismatch(blobs: Blobs) -> None:
         0.0,
         None,
     )
+
+
+def test_rate_stated_behind_the_first_megabyte_is_no_ground_to_call_a_claim_wrong(blobs: Blobs) -> None:
+    """The browser's detector has not seen it; its decoder may give half of what this server's gives."""
+    content = media_file(speech_like(6.0, rate=44_100), 44_100, container="ipod")
+    tables = content.index(b"moov") - 4
+    content = content[:tables] + box(b"free", bytes(1 << 20)) + content[tables:]
+    honest = claim_for(content)
+    halved = honest | {"env": {"decoder": "page", "rate": 22_050.0}}
+    assert honest["env"]["rate"] == 44_100
+    assert claim.run(heard(content, blobs, claim=halved)).details["recomputed"] != Recomputed.MISMATCH
+    lie = claim.run(heard(content, blobs, claim=honest | {"q": (honest["q"] + 500) % 1000}))
+    assert lie.details["recomputed"] == Recomputed.MISMATCH
 
 
 def test_half_heard_recording_gives_no_ground_to_call_a_claim_wrong(blobs: Blobs) -> None:
