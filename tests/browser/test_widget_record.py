@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserType, Page, Route, expect
@@ -155,29 +156,69 @@ def test_microphone_is_let_go(mouth: Page, app: OwnApp, ends: str, name: str) ->
     assert form.page.evaluate("document.querySelector('#voice')?.files.length ?? 0") == 0
 
 
+def shows_nothing(route: Route) -> None:
+    """Answer a challenge as an operator's server that lets no page show anything."""
+    response = route.fetch()
+    answer = response.json()
+    route.fulfill(response=response, json={**answer, "ui": {**answer["ui"], "show": "nothing"}})
+
+
 @pytest.mark.parametrize(
-    "attributes", ['test="clear"', 'show="nothing"', 'auto="manual"', 'appearance="status"'], ids=str
+    ("attributes", "answer"),
+    [
+        ('test="clear"', None),
+        ('show="nothing"', None),
+        ('auto="manual"', None),
+        ('appearance="status"', None),
+        ("", shows_nothing),
+        ("", Route.abort),
+    ],
+    ids=["test", "nothing", "manual", "status", "operator", "no-server"],
 )
 def test_nobody_hears_a_recording_where_nothing_may_be_shown(
-    mouth: Page, app: OwnApp, attributes: str
+    mouth: Page, app: OwnApp, attributes: str, answer: Callable[[Route], None] | None
 ) -> None:
-    """A page that asks for no check, or shows no result, gets no first impression either."""
+    """A page that asks for no check, or shows no result, gets no first impression either.
+
+    A second element of the page, whose recording begins later, gets one: by then the first would have had it.
+    """
     worker.play(mouth, heard=(HINT,))
+    if answer:
+
+        def handle(route: Route) -> None:
+            is_second = json.loads(route.request.post_data or "")["action"] == "second"
+            (Route.continue_ if is_second else answer)(route)
+
+        mouth.route("**/challenge", handle)
     form = with_microphone(mouth, app, f"record {attributes}")
     begin(form)
-    form.page.wait_for_timeout(800)
-    assert form.told("ASKED hear") == []
-    expect(form.page.locator("[part=rolling]")).to_have_count(0)
+    form.page.evaluate(
+        """document.querySelector("form").insertAdjacentHTML(
+          "beforeend",
+          '<prelisten-check record action="second" id="second"><input type="file" name="two"></prelisten-check>')"""
+    )
+    form.page.get_by_role("button", name=RECORD).press("Enter")
+    expect(form.page.locator("#second [part=rolling]")).to_have_text(FIRST, timeout=LOAD_MS)
+    assert form.told("ASKED hear") == ["ASKED hear"]
+    expect(form.page.locator("[part=rolling]")).to_have_count(1)
 
 
-@pytest.mark.parametrize("band", ["clear", "elevated", "high"])
-def test_impression_is_said_in_the_words_of_the_result(mouth: Page, app: OwnApp, band: str) -> None:
-    """What is rough says so; a worker that dies takes it along, and the recording goes on."""
+@pytest.mark.parametrize(
+    ("band", "end"),
+    [
+        ("clear", "setTimeout(() => { throw new Error('crash') })"),
+        ("elevated", "postMessage({ kind: 'failed', job: 1, code: 'detector_failed', message: '' })"),
+        ("high", "postMessage({ kind: 'heard', job: 1 })"),
+    ],
+    ids=["crash", "failure", "too-slow"],
+)
+def test_impression_is_said_in_the_words_of_the_result(mouth: Page, app: OwnApp, band: str, end: str) -> None:
+    """What is rough says so; a worker that can hear no more takes it along, and the recording goes on."""
     worker.play(mouth, heard=(None, {**HINT, "band": band}))
     form = with_microphone(mouth, app)
     begin(form)
     expect(form.page.locator("[part=rolling]")).to_have_text(FIRST, timeout=LOAD_MS)
-    form.page.workers[0].evaluate("setTimeout(() => { throw new Error('crash') })")
+    form.page.workers[0].evaluate(end)
     expect(form.page.locator("[part=rolling]")).to_have_count(0)
     expect(form.page.get_by_role("button", name=STOP)).to_be_visible()
 
