@@ -13,7 +13,8 @@ import { MediaError } from "./media-error.js";
 /** @typedef {{at: number, samples: Float32Array}} Piece `samples` of one channel, the first of them frame `at` */
 
 const QUEUED = 16;
-const MOST_DAMAGED = 50;
+const MOST_DAMAGED = 2000; // Packets of three quarters of a minute; each costs a decoder.
+const MOST_TRIES = 16;
 
 /** Decodes from one packet on, without a jump. */
 export class Decoding {
@@ -172,6 +173,25 @@ function monoOf(data) {
  *   doubles the stated one), and the frames of the first packet
  */
 export async function tryOut(packets, config, first) {
+  /** @type {unknown} */
+  let failure;
+  /** @type {Packet | null} */
+  let packet = first;
+  for (let tries = 0; tries < MOST_TRIES && packet; tries += 1) {
+    const tried = await decodeSome(packets, config, packet);
+    if (tried.sampleRate) return tried;
+    failure ??= tried.failure;
+    packet = tried.next; // The first ones may be damaged.
+  }
+  throw new MediaError("undecodable", String(failure ?? "nothing could be decoded"));
+}
+
+/**
+ * @param {Packets} packets
+ * @param {AudioDecoderConfig} config
+ * @param {Packet | null} packet
+ */
+async function decodeSome(packets, config, packet) {
   let [sampleRate, length] = [0, 0];
   /** @type {unknown} */
   let failure;
@@ -184,16 +204,13 @@ export async function tryOut(packets, config, first) {
     error: (error) => (failure = error),
   });
   decoder.configure(config);
-  /** @type {Packet | null} */
-  let packet = first;
   for (let n = 0; n < QUEUED && packet && !failure; n += 1) {
     decoder.decode(chunkOf(packet, packet.timestamp));
     packet = await packets.getNextPacket(packet).catch(() => null);
   }
   await decoder.flush().catch((error) => (failure ??= error));
   if (decoder.state !== "closed") decoder.close();
-  if (!sampleRate) throw new MediaError("undecodable", String(failure ?? "nothing could be decoded"));
-  return { sampleRate, length };
+  return { sampleRate, length, failure, next: packet };
 }
 
 /**
@@ -209,7 +226,6 @@ function frameOf(packet, { origin, start, ticks }, sampleRate) {
   const snapped = length ? Math.round(frame / length) * length : frame;
   return start + (Math.abs(snapped - frame) <= ticks ? snapped : frame);
 }
-
 
 /**
  * @param {Packet} packet

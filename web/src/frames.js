@@ -9,6 +9,7 @@
 
 const SLICE_BYTES = 1 << 20;
 const KEPT_EVERY = 64;
+const SYNC = 0xff; // The first byte of every header.
 const HEAD_BYTES = 7;
 // A frame is followed by another one; what is not is a picture or a text in between.
 const MOST_FRAME_BYTES = 8192;
@@ -63,8 +64,8 @@ export class FrameFile {
   #count = 0;
   /** @type {Head | null} */
   #first = null;
-  /** Frames read last: the place of the first in the file, its number, and where each lies in `bytes`. */
-  #block = { number: -1, bytes: new Uint8Array(), places: /** @type {[number, number][]} */ ([]) };
+  /** Frames read last: from a kept place to the next one. */
+  #block = { number: -1, packets: /** @type {Uint8Array[]} */ ([]) };
   /** Samples that the encoder put before the recording, and behind it. */
   silence = { before: 0, behind: 0 };
 
@@ -80,26 +81,42 @@ export class FrameFile {
   /**
    * Walk through the whole file.
    * @param {number} mostSeconds
+   * @param {() => void} [check] called again and again; throws to end it
    * @returns {Promise<boolean>} whether it ended before so many seconds
    */
-  async walk(mostSeconds) {
-    let at = await afterId3(this.file);
-    while (at < this.file.size) {
-      const bytes = await this.#read(at, SLICE_BYTES + MOST_FRAME_BYTES);
-      const isLast = at + bytes.length >= this.file.size;
-      const end = isLast ? bytes.length : SLICE_BYTES;
-      let offset = 0;
-      while (offset < end) {
-        const head = this.headAt(bytes, offset);
-        if (head && offset + head.bytes <= bytes.length && this.#isNext(head, bytes, offset)) {
-          this.#add(head, bytes, offset, at);
-          offset += head.bytes;
-        } else offset += 1;
-      }
-      at += offset;
+  async walk(mostSeconds, check = () => {}) {
+    const start = await afterId3(this.file);
+    for await (const { head, bytes, offset, at } of this.#heads(start, this.file.size, check)) {
+      this.#add(head, bytes, offset, at);
       if (this.seconds > mostSeconds) return false;
     }
     return true;
+  }
+
+  /**
+   * The frames of a stretch of the file, which is read in slices; what is no frame is passed over.
+   * @param {number} at
+   * @param {number} end
+   * @param {() => void} [check]
+   */
+  async *#heads(at, end, check = () => {}) {
+    while (at < end) {
+      check();
+      const bytes = await this.#read(at, Math.min(end - at, SLICE_BYTES + MOST_FRAME_BYTES));
+      const last = at + bytes.length >= end ? bytes.length : SLICE_BYTES;
+      let offset = 0;
+      while (offset < last) {
+        const head = this.headAt(bytes, offset);
+        if (head && offset + head.bytes <= bytes.length && this.#isNext(head, bytes, offset)) {
+          yield { head, bytes, offset, at };
+          offset += head.bytes;
+        } else {
+          const next = bytes.indexOf(SYNC, offset + 1);
+          offset = next < 0 ? bytes.length : next;
+        }
+      }
+      at += offset;
+    }
   }
 
   /**
@@ -202,27 +219,22 @@ export class FrameFile {
     if (!this.#first || number >= this.#count) return null;
     const block = Math.floor(number / KEPT_EVERY);
     if (this.#block.number !== block) await this.#readBlock(block);
-    const place = this.#block.places[number % KEPT_EVERY];
-    if (!place) return null;
+    const data = this.#block.packets[number % KEPT_EVERY];
+    if (!data) return null;
     const duration = this.#frames / this.#first.rate;
-    return { data: this.#block.bytes.subarray(...place), timestamp: number * duration, duration };
+    return { data, timestamp: number * duration, duration };
   }
 
   /** @param {number} number */
   async #readBlock(number) {
-    const start = this.#kept[number];
+    /** @type {Uint8Array[]} */
+    const packets = [];
     const end = this.#kept[number + 1] ?? this.file.size;
-    const bytes = await this.#read(start, Math.min(end - start, KEPT_EVERY * MOST_FRAME_BYTES));
-    /** @type {[number, number][]} */
-    const places = [];
-    for (let offset = 0; offset < bytes.length && places.length < KEPT_EVERY; ) {
-      const head = this.headAt(bytes, offset);
-      if (head && head.kind === this.#first?.kind && offset + head.bytes <= bytes.length) {
-        places.push([offset, offset + head.bytes]);
-        offset += head.bytes;
-      } else offset += 1;
+    for await (const { head, bytes, offset } of this.#heads(this.#kept[number], end)) {
+      packets.push(bytes.slice(offset, offset + head.bytes));
+      if (packets.length === KEPT_EVERY) break;
     }
-    this.#block = { number, bytes, places };
+    this.#block = { number, packets };
   }
 
   /**

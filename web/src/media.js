@@ -25,20 +25,22 @@ const OPUS_SKIP_AT = 10;
 /**
  * @param {File} file
  * @param {string} format what the detector's probe says
+ * @param {() => void} [check] called now and then; what it throws ends the opening
  * @returns {Promise<Media>}
  * @throws {MediaError} and whatever reading a file throws
  */
-export async function openMedia(file, format) {
-  return format === "mp3" || format === "aac" ? openFrames(file, format) : openContainer(file);
+export async function openMedia(file, format, check = () => {}) {
+  return format === "mp3" || format === "aac" ? openFrames(file, format, check) : openContainer(file, check);
 }
 
 /**
  * @param {File} file
  * @param {"mp3" | "aac"} format
+ * @param {() => void} check
  */
-async function openFrames(file, format) {
+async function openFrames(file, format, check) {
   const frames = new FrameFile(file, format);
-  if (!(await frames.walk(MOST_SECONDS))) throw tooLong();
+  if (!(await frames.walk(MOST_SECONDS, check))) throw tooLong();
   const [config, first] = [frames.config, await frames.getFirstPacket()];
   if (!config || !first || !(await AudioDecoder.isConfigSupported(config)).supported) {
     throw new MediaError("unsupported", `${format} cannot be decoded here`);
@@ -49,14 +51,17 @@ async function openFrames(file, format) {
   return new Media(frames, config, timing, { sampleRate, frames: timing.start + end, close() {} });
 }
 
-/** @param {File} file */
-async function openContainer(file) {
+/**
+ * @param {File} file
+ * @param {() => void} check
+ */
+async function openContainer(file, check) {
   const track = await openTrack(file);
   try {
     const { packets, isMp4, isMatroska, delay } = track;
     const { config, skip } = withoutSkip(track.config);
     const first = await packets.getFirstPacket();
-    const last = first && (await lastPacket(packets));
+    const last = first && (await lastPacket(packets, check));
     if (!first || !last) throw new MediaError("invalid_waveform", "the sound track is empty");
     const { sampleRate, length } = await tryOut(packets, config, first);
     // The first packet of Opus may be said to be as long as what is played of it.
@@ -69,6 +74,7 @@ async function openContainer(file) {
     return new Media(packets, config, timing, { sampleRate, frames, close: track.close });
   } catch (error) {
     track.close();
+    check(); // Whoever ended this, the file did not.
     throw error instanceof MediaError || error instanceof DOMException
       ? error
       : new MediaError("undecodable", String(error));
@@ -87,6 +93,8 @@ export class Media {
   #close;
   /** @type {Decoding | null} */
   #decoding = null;
+  /** Where the last read ended. */
+  #readTo = -1;
 
   /**
    * @param {Packets} packets
@@ -113,6 +121,7 @@ export class Media {
     const mono = new Float32Array(Math.max(0, Math.min(end, this.frames) - start));
     let filled = 0;
     const decoding = await this.#decodingFrom(start);
+    this.#readTo = end;
     while (filled < mono.length) {
       const piece = await decoding.next();
       if (!piece) break;
@@ -134,11 +143,13 @@ export class Media {
 
   /**
    * @param {number} frame
-   * @returns {Promise<Decoding>} that has not yet gone past the frame, and is not far before it
+   * @returns {Promise<Decoding>} that has not yet gone past the frame, and is not far before it; where nothing is left
+   *   out since the last read, the same, even if it came to an early end: inside a window there must be no gap
    */
   async #decodingFrom(frame) {
     const ahead = this.#decoding ? frame - this.#decoding.at : -1;
-    if (this.#decoding && ahead >= 0 && ahead <= SEEK_GAP_S * this.sampleRate) return this.#decoding;
+    const isNear = frame === this.#readTo || (ahead >= 0 && ahead <= SEEK_GAP_S * this.sampleRate);
+    if (this.#decoding && isNear) return this.#decoding;
     this.#decoding?.close();
     const { origin, start } = this.#timing;
     const early = origin + (frame - start) / this.sampleRate - PREROLL_S;
@@ -174,11 +185,13 @@ function bytesOf(source) {
 
 /**
  * @param {Packets} packets
+ * @param {() => void} check
  * @returns {Promise<Packet | null>} the last packet that is there: a table may speak of more than the file holds
  */
-async function lastPacket(packets) {
+async function lastPacket(packets, check) {
   let stated = null;
   for (let at = STRIDE_S; ; at += STRIDE_S) {
+    check();
     const found = await packets.getPacket(at, { metadataOnly: true });
     if (found && stated && found.timestamp <= stated.timestamp) break;
     if (!found && at > STRIDE_S) break;
@@ -188,6 +201,7 @@ async function lastPacket(packets) {
   if (!stated || (await isThere(packets, stated.timestamp))) return stated;
   let [low, high] = [0, stated.timestamp];
   while (high - low > 1) {
+    check();
     const middle = (low + high) / 2;
     if (await isThere(packets, middle)) low = middle;
     else high = middle;

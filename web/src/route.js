@@ -11,14 +11,15 @@ const ASK_THE_PAGE = ["unsupported", "undecodable"];
 /**
  * @param {File} file
  * @param {import("./protocol.js").Probe} probe
+ * @param {() => void} [check] called now and then; what it throws ends the opening
  * @returns {Promise<Media | null>} null where the page is to decode
  * @throws {ScreeningError} for what nobody can hear
  */
-export async function openHere(file, probe) {
+export async function openHere(file, probe, check) {
   if (typeof AudioDecoder !== "function") return null;
   try {
     const { openMedia } = await import("./media.js");
-    return await openMedia(file, probe.format);
+    return await openMedia(file, probe.format, check);
   } catch (error) {
     const { code, message } = /** @type {{code?: unknown, message?: string}} */ (error);
     if (error instanceof DOMException) throw error;
