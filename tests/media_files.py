@@ -66,12 +66,14 @@ def _picture_packets(stream: Any, seconds: float) -> list[Any]:
 def _mux_repeated(target: Any, stream: Any, samples: NDArray[np.float32], rate: int, times: int) -> None:
     """Encode once; write the packets, each time a whole number of them later."""
     context = stream.codec_context
+    if not context.is_open:
+        context.open()  # Only then does libopus say how long its packets are.
     layout = context.layout.name
     frame = av.AudioFrame.from_ndarray(
         np.ascontiguousarray(samples, np.float32), format="fltp", layout=layout
     )
     frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-    size = stream.frame_size or 1024
+    size = context.frame_size or 1024
     resampler = av.AudioResampler(format=context.format, layout=layout, rate=rate, frame_size=size)
     packets, at = [], 0
     for piece in (*resampler.resample(frame), *resampler.resample(None)):
@@ -80,14 +82,17 @@ def _mux_repeated(target: Any, stream: Any, samples: NDArray[np.float32], rate: 
         packets += stream.encode(piece)
     packets += stream.encode(None)
     step = len(packets) * size
-    kept = [(bytes(packet), packet.pts, packet.time_base, packet.duration) for packet in packets]
+    kept = [(bytes(packet), packet.pts, packet.time_base) for packet in packets]
     for turn in range(times):
-        for index, (content, pts, time_base, duration) in enumerate(kept):
+        for index, (content, pts, time_base) in enumerate(kept):
             if turn == times - 1:
                 packet = packets[index]  # With what the encoder says about padding at the end.
             else:
                 packet = av.Packet(content)
-                packet.time_base, packet.duration, packet.stream = time_base, duration, stream
+                packet.time_base, packet.stream = time_base, stream
+                packet.duration = round(
+                    Fraction(size, rate) / time_base
+                )  # The last one is trimmed at the end alone.
                 packet.is_keyframe = True
             packet.pts = packet.dts = pts + round(Fraction(turn * step, rate) / time_base)
             target.mux(packet)
