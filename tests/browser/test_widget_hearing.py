@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, Route
 
 from tests.browser import scripted_worker as worker
 from tests.browser.conftest import Server
-from tests.browser.form_page import FormPage
-from tests.recordings import speech_like, wav_bytes
+from tests.browser.form_page import LOAD_MS, FormPage
+from tests.recordings import encoded, speech_like, wav_bytes
 from wasm_detector.screening import screen
 
 RATE = 8_000
@@ -46,6 +46,28 @@ addEventListener("prelisten-statechange", ({ detail }) => console.log("STATE " +
 addEventListener("prelisten-start", () => (globalThis.startedAt = performance.now()), true);
 """
 
+TELL_RECEIVED = """
+const { addEventListener } = Worker.prototype;
+Worker.prototype.addEventListener = function (type, listen, ...rest) {
+  const told = (event) => {
+    listen.call(this, event);
+    if (type === "message") console.log("RECEIVED " + event.data.kind);
+  };
+  return addEventListener.call(this, type, told, ...rest);
+};
+"""
+# A decoder that is asked about while the page cancels, and that this browser turns out not to have.
+CANCELLED_MEANWHILE = """
+const cancelled = new Promise((resolve) => {
+  self.addEventListener("message", ({ data }) => data.kind === "cancel" && setTimeout(resolve));
+});
+AudioDecoder.isConfigSupported = async (config) => {
+  console.log("OPENING");
+  await cancelled;
+  return { supported: false, config };
+};
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -58,17 +80,19 @@ class Heard:
     seconds: float
 
 
+def changed(route: Route, prelude: str) -> None:
+    """Answer with the real worker, and with this before it."""
+    response = route.fetch()
+    route.fulfill(response=response, body=prelude + response.text())
+
+
 @pytest.fixture(scope="module")
 def heard(browser: Browser, server: Server) -> Iterator[Heard]:
     """A recording that is longer than what is listened to, heard to its end by the real worker."""
     context = browser.new_context()
     page = context.new_page()
 
-    def counted(route: Route) -> None:
-        response = route.fetch()
-        route.fulfill(response=response, body=WATCH_WORKER + response.text())
-
-    page.route("**/worker.js", counted)
+    page.route("**/worker.js", lambda route: changed(route, WATCH_WORKER))
     page.add_init_script(TELL_PROGRESS)
     form = FormPage(page, server.url).open()
     page.evaluate(f"document.querySelector('prelisten-check').maxSeconds = {LISTENED_S}")
@@ -140,16 +164,31 @@ def test_sum_is_that_of_the_file(heard: Heard) -> None:
     assert claimed["sha256"] == hashlib.sha256(LONG + BEYOND).hexdigest()
 
 
+def test_job_cancelled_while_its_file_is_opened_ends(heard: Heard, server: Server) -> None:
+    """The page has dropped it and answers nothing: the worker asks nothing either, and is free again."""
+    page = heard.form.page.context.new_page()
+    prelude = WATCH_WORKER + CANCELLED_MEANWHILE
+    page.route("**/worker.js", lambda route: changed(route, prelude))
+    form = FormPage(page, server.url).open()
+    with page.expect_console_message(lambda line: line.text == "OPENING", timeout=LOAD_MS):
+        form.choose(encoded(speech_like(3.0, seed=2), file_format="MP3"), "voice.mp3", "audio/mpeg")
+    with page.expect_console_message(lambda line: line.text == "TELL failed"):
+        page.evaluate("document.querySelector('form').reset()")
+    assert form.told("TELL decode") == []
+
+
 def test_page_that_slept_does_not_blame_the_worker(page: Page, server: Server) -> None:
     """Two minutes that passed at once are no silence, and any word ends one; at long last a worker is given up."""
     page.clock.install()
     worker.play(page, worker.progress("reading", 0.1))
+    page.add_init_script(TELL_RECEIVED)
     form = FormPage(page, server.url).open()
     form.choose(LONG)
     form.wait_for("reading")
     page.clock.fast_forward(120_000)
     page.clock.run_for(35_000)
-    page.workers[0].evaluate("postMessage({ kind: 'alive' })")
+    with page.expect_console_message(lambda line: line.text == "RECEIVED alive"):
+        page.workers[0].evaluate("postMessage({ kind: 'alive' })")
     page.clock.run_for(40_000)
     assert form.wait_for("reading", "timeout") == "reading"
     page.clock.run_for(10_000)
