@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import sys
 import sysconfig
+from dataclasses import replace
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
@@ -29,6 +31,8 @@ from wasm_detector.wav import ExactSums, decode_frames
 from wasm_detector.waveform import MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wasm_detector.extensions import Loaded
 
 MAX_SECONDS = 120.0
@@ -54,14 +58,30 @@ def settle() -> None:
     signal_codes()
 
 
+class _Zero:
+    """In an operator's own signal's place."""
+
+    api, unit = 1, ""
+    title: Mapping[str, str] = MappingProxyType({})
+    sentence: Mapping[str, str] = MappingProxyType({})
+
+    def measure(self, samples: NDArray[np.float32]) -> float:
+        """Return 0, whatever the samples."""
+        return 0.0
+
+
 def golden() -> str:
     """Return every number that the detector makes of a fixed sound: equal texts mean equal arithmetic.
 
-    0.6 s of a rising sawtooth, made of whole numbers alone. It is short because a person may wait for it.
+    0.6 s of a rising sawtooth, made of whole numbers alone. It is short because a person may wait for it. What an
+    operator's own signals would measure is taken for 0: their wheels may not be here yet.
     """
     at = np.arange(9_600)
     sound = at * (at + 20_000) // 40_000 * 100 % 133 / 133 - 0.5
-    score = score_segment(sound.astype(np.float32), start_s=0.0, end_s=0.6, model=load_model())
+    model = load_model()
+    if model.requires:
+        model = replace(model, own={one.name: _Zero() for one in model.requires})
+    score = score_segment(sound.astype(np.float32), start_s=0.0, end_s=0.6, model=model)
     return repr((score.contributions.tolist(), score.values.tolist(), score.speech_logit, score.speech_s))
 
 

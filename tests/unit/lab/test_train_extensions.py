@@ -114,6 +114,19 @@ def test_browser_and_server_say_the_same(model: Model, wheel: Wheel, monkeypatch
     assert NAME in [signal["name"] for signal in result["signals"]]
 
 
+def test_golden_text_holds_the_other_signals_before_the_wheel_is_there(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot of a page's runtime is compared by it: another number of any part shows."""
+    parts = [replace(part, offset=(part.offset[0] + 1e-9, part.offset[1])) for part in model.parts]
+    changed = [(*model.parts[:k], part, *model.parts[k + 1 :]) for k, part in enumerate(parts)]
+    golden = set()
+    for each in (model.parts, *changed):
+        monkeypatch.setattr(browser, "load_model", lambda each=each: replace(model, parts=each))
+        golden.add(browser.golden())
+    assert len(golden) == 1 + len(model.parts)
+
+
 def test_a_measure_that_fails_leaves_the_recording_unjudged(model: Model, wheel: Wheel) -> None:
     """No score without what the model was trained with, and the reason says so."""
     broken = SimpleNamespace(unit="dB", measure=lambda _: float("nan"))
