@@ -104,7 +104,7 @@ def _exact_differences(claim: Mapping[str, Any], own: Own) -> Iterator[str]:
 
 
 def _is_same_rate(claim: Mapping[str, Any], own: Own) -> bool:
-    return abs(claim["env"]["rate"] - own.rate_hz) < 1
+    return bool(abs(claim["env"]["rate"] - own.rate_hz) < 1)
 
 
 def _near_differences(claim: Mapping[str, Any], expected: Mapping[str, Any], own: Own) -> Iterator[str]:
