@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from wasm_detector import VERSION
 from wasm_detector.container import Container, WavLayout, identify
 from wasm_detector.errors import ExtensionError, InvalidWaveformError
-from wasm_detector.hint import claim_of
+from wasm_detector.hint import Reason, claim_of
 from wasm_detector.model import Model, detector_id, load_model
 from wasm_detector.peaks import Peaks
-from wasm_detector.reasons import signal_codes
+from wasm_detector.reasons import EXTENSION_FAILED, signal_codes
 from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
 from wasm_detector.streaming import SEGMENT_S, Stream
@@ -203,14 +203,19 @@ def _observer(wanted: Any, model: Model) -> Any:
 
     Those that the model weighs are no matter of its.
     """
-    if not wanted:
+    heard = [one for each in wanted for one in _installed.get(each["sha256"], ())]
+    loaded = [one for one in heard if one.name not in model.own]
+    if not loaded:
         return None
     from wasm_detector.extensions import Observer
 
-    heard = [one for each in wanted for one in _installed.get(each["sha256"], ())]
-    loaded = [one for one in heard if one.name not in model.own]
-    missing = {str(each["name"]): "not_installed" for each in wanted if each["sha256"] not in _installed}
-    return Observer(loaded, missing=missing)
+    return Observer(loaded)
+
+
+def _missing(wanted: Any) -> list[Reason]:
+    """Return a reason for each of the `wanted` that is not installed. What installs them may be missing as well."""
+    names = [str(each["name"]) for each in wanted if each["sha256"] not in _installed]
+    return [Reason(EXTENSION_FAILED, params={"name": name, "problem": "not_installed"}) for name in names]
 
 
 class _Follower:
@@ -247,7 +252,9 @@ class Analysis:
         extensions: Any = (),
     ) -> None:
         model = _equipped()
-        self._observer = _observer(_plain(extensions), model)
+        wanted = _plain(extensions) or ()
+        self._missing = _missing(wanted)
+        self._observer = _observer(wanted, model)
         self._stream = Stream(
             float(sample_rate),
             total_s=total_s,
@@ -302,8 +309,8 @@ class Analysis:
         hint = self._stream.finish()
         sums = self._sums.to_dict() if self._layout else {}
         result = hint.to_dict()
-        if self._observer:
-            result["reasons"] += [reason.to_dict() for reason in self._observer.reasons()]
+        measured = self._observer.reasons() if self._observer else ()
+        result["reasons"] += [reason.to_dict() for reason in (*measured, *self._missing)]
         return {"result": result, "claim": claim_of(hint, {**self._facts, **sums})}
 
 

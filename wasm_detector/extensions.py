@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from wasm_detector.errors import ExtensionError
 from wasm_detector.hint import Reason
 from wasm_detector.model import Model, check_equipped
+from wasm_detector.reasons import EXTENSION_FAILED, EXTENSION_HEARD
 from wasm_detector.signals import KINDS, Description
 
 GROUP = "prelisten.signals"
 API = 1
 """Version of what an extension must offer. Another one is refused."""
 
-HEARD, FAILED = "EXTENSION", "EXTENSION_FAILED"
 """The codes of its two reasons: what it measured, and that it could not."""
 
 MAX_STEPS = 100_000
@@ -189,13 +189,9 @@ def load_named(name: str, version: str) -> tuple[Loaded, ...]:
 
 @dataclass
 class Observer:
-    """Listens to the segments of one recording with every extension; one that fails is not asked again.
-
-    `missing` are those that are listed and not there, by name, with what is the matter.
-    """
+    """Listens to the segments of one recording with every extension; one that fails is not asked again."""
 
     extensions: Sequence[Loaded]
-    missing: Mapping[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     _heard: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
@@ -216,17 +212,16 @@ class Observer:
 
     def reasons(self, language: str = "en") -> tuple[Reason, ...]:
         """Return a reason for each extension, in order: its mean over the segments by length, or that it failed."""
-        absent = (Reason(FAILED, params={"name": name, "problem": why}) for name, why in self.missing.items())
-        return (*filter(None, (self._reason(one, language) for one in self.extensions)), *absent)
+        return tuple(filter(None, (self._reason(one, language) for one in self.extensions)))
 
     def _reason(self, loaded: Loaded, language: str) -> Reason | None:
         if loaded.name in self.failed:
-            return Reason(FAILED, params={"name": loaded.name, "problem": self.failed[loaded.name]})
+            return Reason(EXTENSION_FAILED, params={"name": loaded.name, "problem": self.failed[loaded.name]})
         heard = self._heard.get(loaded.name)
         if not heard:
             return None
         value = sum(size * value for size, value in heard) / sum(size for size, _ in heard)
-        return Reason(HEARD, params=words(loaded.name, loaded.extension, value, language))
+        return Reason(EXTENSION_HEARD, params=words(loaded.name, loaded.extension, value, language))
 
 
 def _text(texts: Mapping[str, str], language: str) -> str:

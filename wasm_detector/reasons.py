@@ -6,6 +6,11 @@ import json
 from functools import lru_cache
 from importlib import resources
 
+EXTENSION_HEARD = "EXTENSION"
+"""What an operator's own signal measured, shown without weight."""
+EXTENSION_FAILED = "EXTENSION_FAILED"
+"""One that could not be taken."""
+
 
 @lru_cache(maxsize=1)
 def _catalogue() -> dict[str, list[str]]:

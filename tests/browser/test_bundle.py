@@ -20,8 +20,11 @@ from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
 
 CHOSEN = CORPUS if os.environ.get("TEST_SIZE") == "full" else CORPUS[::8]
 
-GREEDY = """
+DETECTOR = Path(__file__).resolve().parents[2] / "wasm_detector"
+MODULES = sorted(path.stem for path in DETECTOR.glob("*.py") if path.stem != "__init__")
+GREEDY = f"""
 import csv
+import importlib
 import statistics
 import wave
 from email.mime.text import MIMEText
@@ -29,12 +32,15 @@ from email.mime.text import MIMEText
 import numpy as np
 import numpy.random
 
+for name in {MODULES}:
+    importlib.import_module("wasm_detector." + name)
+
 
 class Greedy:
     api = 1
     unit = ""
-    title = {"en": "Greedy"}
-    sentence = {"en": "It asked for everything and got {value}."}
+    title = {{"en": "Greedy"}}
+    sentence = {{"en": "It asked for everything and got {{value}}."}}
 
     def measure(self, samples):
         spread = np.linalg.svd(np.diag([3.0, 2.0]), compute_uv=False)
@@ -129,7 +135,7 @@ def greedy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_an_extension_gets_what_was_left_out(page: Page, greedy: Server) -> None:
-    """LAPACK, random numbers and the standard library come with the first import, each archive once."""
+    """LAPACK, random numbers, the standard library, every module of ours; each archive comes once."""
     form = FormPage(page, greedy.url).open()
     form.choose(wav_bytes(speech_like(9.0, seed=6)))
     form.wait_for("done")
@@ -149,6 +155,19 @@ def test_an_extension_gets_it_after_a_start_from_a_snapshot(page: Page, greedy: 
     assert any("python_stdlib.zip is fetched for" in line for line in form.lines)
     (reason,) = [reason for reason in form.result()["reasons"] if reason["code"].startswith("EXTENSION")]
     assert (reason["code"], reason["params"].get("value")) == ("EXTENSION", 14.0)
+
+
+def test_a_screening_goes_without_where_the_archives_do_not_come(page: Page, greedy: Server) -> None:
+    """From a snapshot, with a network that has gone: the extension is told to be missing, the recording is heard."""
+    page.goto(greedy.url)
+    start(page, is_patient=True)
+    page.context.route("**/python_stdlib.zip", lambda route: route.abort())
+    form = FormPage(page, greedy.url).open()
+    form.choose(wav_bytes(speech_like(9.0, seed=6)))
+    form.wait_for("done")
+    (reason,) = [reason for reason in form.result()["reasons"] if reason["code"].startswith("EXTENSION")]
+    assert (reason["code"], reason["params"]["problem"]) == ("EXTENSION_FAILED", "not_installed")
+    assert form.result()["spoof_score"] is not None
 
 
 def test_altered_archive_is_refused(page: Page, greedy: Server) -> None:

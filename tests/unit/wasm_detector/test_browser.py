@@ -158,3 +158,13 @@ def test_a_recording_that_is_being_made_is_judged_every_four_seconds():
     assert shown[38] is None
     assert shown[39] == browser.Live(48_000).push(voice[:192_000])["hint"]
     assert shown[-1]["speech_s"] > shown[39]["speech_s"]
+
+
+def test_extensions_that_are_not_installed_are_said() -> None:
+    """What is listed and not there is no secret, whatever is missing besides; the recording is heard."""
+    analysis = browser.Analysis(16_000, 4.0, extensions=[{"name": "acme", "sha256": "0" * 64}])
+    analysis.push(speech_like(4.0), 0)
+    result = analysis.finish()["result"]
+    (reason,) = [one for one in result["reasons"] if one["code"] == "EXTENSION_FAILED"]
+    assert reason["params"] == {"name": "acme", "problem": "not_installed"}
+    assert result["spoof_score"] is not None

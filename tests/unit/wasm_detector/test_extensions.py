@@ -13,8 +13,9 @@ import pytest
 
 from tests.recordings import speech_like
 from wasm_detector.errors import ExtensionError
-from wasm_detector.extensions import FAILED, HEARD, Loaded, Observer, check_extension, load_named
+from wasm_detector.extensions import Loaded, Observer, check_extension, load_named
 from wasm_detector.hint import claim_of
+from wasm_detector.reasons import EXTENSION_FAILED, EXTENSION_HEARD
 from wasm_detector.streaming import Stream
 
 RATE = 16_000
@@ -50,7 +51,7 @@ def test_each_judged_segment_is_heard_once() -> None:
     _, observer = listen(made(lambda samples: sizes.append(samples.size) or float(samples.size)))
     assert sizes == [64_000, 64_000, 32_000]
     (reason,) = observer.reasons()
-    assert (reason.code, reason.weight) == (HEARD, 0.0)
+    assert (reason.code, reason.weight) == (EXTENSION_HEARD, 0.0)
     assert reason.params["value"] == pytest.approx((2 * 64_000**2 + 32_000**2) / 160_000)
     assert reason.params["text"] == "The peak is 5.76e+04 dB."
 
@@ -77,8 +78,8 @@ def test_one_that_fails_is_left_out_and_said(measure: Callable[[Any], Any], prob
     before = sys.gettrace()
     (alone, _), (hint, observer) = listen(), listen(made(measure), made(lambda _: 2.0))
     failed, heard = observer.reasons()
-    assert (failed.code, failed.params) == (FAILED, {"name": "own_0", "problem": problem})
-    assert (heard.code, heard.params["value"]) == (HEARD, 2.0)
+    assert (failed.code, failed.params) == (EXTENSION_FAILED, {"name": "own_0", "problem": problem})
+    assert (heard.code, heard.params["value"]) == (EXTENSION_HEARD, 2.0)
     assert hint == alone
     assert sys.gettrace() is before
 
@@ -88,12 +89,6 @@ def test_one_that_fails_is_not_asked_again() -> None:
     asked: list[int] = []
     listen(made(lambda samples: asked.append(samples.size) or 1 / 0))
     assert len(asked) == 1
-
-
-def test_missing_ones_are_said() -> None:
-    """What is listed and not there is no secret."""
-    (reason,) = Observer([], missing={"acme": "not_installed"}).reasons()
-    assert (reason.code, reason.params) == (FAILED, {"name": "acme", "problem": "not_installed"})
 
 
 def test_silence_is_not_measured() -> None:
