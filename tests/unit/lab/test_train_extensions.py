@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,7 +107,9 @@ def test_browser_and_server_say_the_same(model: Model, wheel: Wheel, monkeypatch
         """The wheel is there already; in a browser micropip unpacks it."""
 
     monkeypatch.setitem(sys.modules, "micropip", SimpleNamespace(install=installed))
-    asyncio.run(browser.install_extension(wheel.path.read_bytes(), wheel.path.name, wheel.sha256))
+    installing = browser.install_extension(wheel.path.read_bytes(), wheel.path.name, wheel.sha256)
+    with ThreadPoolExecutor(1) as pool:  # The main thread may have the event loop of another test's browser.
+        pool.submit(asyncio.run, installing).result()
     analysis = browser.Analysis(RATE, extensions=[{"name": wheel.name, "sha256": wheel.sha256}])
     analysis.push(samples, 0)
     result = analysis.finish()["result"]
