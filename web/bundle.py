@@ -35,7 +35,7 @@ from bundling.wheel import PIP, build_wheel
 STDLIB = "python_stdlib.zip"
 MAIN_MODULE = "pyodide.asm.wasm"
 # Hears what is no WAV; the worker asks for it with the first such recording.
-MEDIA = "media.js"
+ON_DEMAND = ("media.js", "microphone.js")  # Beside the worker, and not for every recording.
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
 
@@ -271,7 +271,7 @@ def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
     )
     _script(bundle, "client.js", folder / "client.js", {"DETECTOR": python.detector})
     _script(bundle, "panel.js", folder / "panel.js", {})
-    for on_demand in ("waveform.js", "microphone.js", MEDIA):
+    for on_demand in ("waveform.js", *ON_DEMAND):
         _script(bundle, on_demand, folder / on_demand, {})
 
 
@@ -296,7 +296,7 @@ def _write_json(path: Path, value: object) -> None:
 def _first_load(named: str, files: Mapping[str, Any]) -> list[str]:
     """Return the files that an English page loads up to the first band: all beside the worker but what is on demand."""
     beside = [name for name in files if name.startswith(named) and "/" not in name.removeprefix(named)]
-    wanted = [name for name in beside if name.removeprefix(named) not in (*trim.RESTS, MEDIA)]
+    wanted = [name for name in beside if name.removeprefix(named) not in (*trim.RESTS, *ON_DEMAND)]
     return ["widget.js", f"{named}locales/en.json", *wanted]
 
 
