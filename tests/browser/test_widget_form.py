@@ -108,6 +108,14 @@ def test_check_again_after_cancelling_before_the_parts_are_there(form: FormPage)
     form.wait_for("done")
 
 
+def test_file_chosen_before_the_script_came_is_heard(form: FormPage) -> None:
+    """A page that adds the script late, as frameworks do: the file that is there by then is checked."""
+    serve(form, '<script></script><prelisten-check><input type="file" name="voice"></prelisten-check>')
+    form.choose(SHORT)
+    form.page.add_script_tag(url="/prelisten/v1/widget.js", type="module")
+    form.wait_for("done")
+
+
 def test_another_file_replaces_the_first_one(form: FormPage) -> None:
     """Choosing again while it listens restarts with the new file; the old one never gives a result."""
     form.page.evaluate(

@@ -562,10 +562,9 @@ export class PrelistenCheck extends Attributes {
     );
   }
 
-  /** What stands in the page has changed: another input, or one with a file that the browser has put back. */
+  /** What stands in the page has changed: another input, or one that got a file before the element was there. */
   #adopt() {
-    const before = this.#input;
-    if (this.input !== before && this.file) this.#chosen();
+    if (this.file && this.#isSwapped()) this.#chosen();
     else if (!this.input) this.reset();
     else this.#refresh(); // The input's name is known now.
   }
