@@ -258,7 +258,9 @@ def test_form_made_invalid_during_the_hold_can_be_corrected_at_once(page: Page, 
         route.continue_()
 
     form.page.route("**/prelisten/v1/seal", emptied, times=1)
-    chosen(form).page.locator("#send").dispatch_event("click")
+    chosen(form)
+    with form.page.expect_response("**/prelisten/v1/seal"):  # By then it has lost the focus again.
+        form.page.locator("#send").dispatch_event("click")
     form.page.locator("[name=title]:focus").wait_for()  # Where the browser points at the problem.
     assert app.taken == []
     form.page.locator("[name=title]").fill("Again")
