@@ -6,7 +6,8 @@ speech, each as FLAC, MP3, Ogg Vorbis, Ogg Opus, WebM and M4A at 16, 22.05, 44.1
 up to 1, a segment by up to 1, a statistic by up to 1, no band and no set of reasons differed. The margin is for
 decoders that we could not run: some cut the end of WebM 24 samples earlier, which moved `q` by up to 38, a segment
 by 10 and a statistic by 18. Since then Chromium decodes by WebCodecs, window by window: samples within 1.1e-5 in ten
-formats, `q` within 1 in 53 cases (`tests.bench.parity`). A lie that stays within these bounds changes nothing that anybody sees.
+formats, `q` within 1 in 53 cases (`tests.bench.parity`). A lie that stays within these bounds changes nothing that
+anybody sees.
 """
 
 from __future__ import annotations
