@@ -116,7 +116,7 @@ def _assemble(bundle: Bundle, made: Path, inputs: str) -> None:
     _script_part(bundle, folder, python)
     named = folder.rename(folder.parent / output.tree_hash(folder))
     define = {"BUNDLE": f"b/{named.name}/", "DETECTOR": python.detector, **sentences}
-    _script(bundle, "define.js", made / "widget.js", define)
+    _script(bundle, "element/define.js", made / "widget.js", define)
     for served in ("locales", "pages"):
         shutil.copytree(bundle.web / "src" / served, made / served)
     lock, cache = bundle.web / "runtime.lock.json", bundle.cache / "installer"
@@ -265,14 +265,14 @@ def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
     bundle.say("  Bundling the scripts")
     _script(
         bundle,
-        "worker.js",
+        "worker/worker.js",
         folder / "worker.js",
         {"FILES": files, "LIBRARIES": python.libraries, "LOCKFILE": python.lockfile},
     )
-    _script(bundle, "client.js", folder / "client.js", {"DETECTOR": python.detector})
-    _script(bundle, "panel.js", folder / "panel.js", {})
-    for on_demand in ("waveform.js", *ON_DEMAND):
-        _script(bundle, on_demand, folder / on_demand, {})
+    _script(bundle, "client/client.js", folder / "client.js", {"DETECTOR": python.detector})
+    _script(bundle, "panel/panel.js", folder / "panel.js", {})
+    for alone in ("panel/waveform.js", "worker/media.js", "client/microphone.js"):
+        _script(bundle, alone, folder / Path(alone).name, {})
 
 
 def _script(bundle: Bundle, entry: str, target: Path, define: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from prelisten.assets import locale_folder
 
 ENGLISH = "en"
 RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur"})
-# Tags that name a language of ours otherwise; `web/src/language.js` has the same.
+# Tags that name a language of ours otherwise; `web/src/element/language.js` has the same.
 _SAME = {"no": "nb", "nn": "nb", "iw": "he", "in": "id"}
 _TRADITIONAL = frozenset({"tw", "hk", "mo"})
 

@@ -181,7 +181,7 @@ def test_session_is_bound(page: Page, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_tables_name_what_there_is(page: Page, app: OwnApp) -> None:
     """Attributes, properties, methods, states, variables and parts: those of the page are those of the element."""
     source = "".join(
-        path.read_text() for path in (Path(__file__).resolve().parents[2] / "web/src").glob("*.js")
+        path.read_text() for path in (Path(__file__).resolve().parents[2] / "web/src").glob("**/*.js")
     )
     opened(page, app, PLAIN).page.locator("prelisten-check[state]").wait_for()
     observed = page.evaluate("customElements.get('prelisten-check').observedAttributes")

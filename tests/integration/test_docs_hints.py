@@ -156,7 +156,7 @@ def test_tests_of_the_attacks_exist():
 
 
 def test_attributes_of_the_page_are_the_elements():
-    source = (ROOT / "web" / "src" / "attributes.js").read_text()
+    source = (ROOT / "web" / "src" / "element" / "attributes.js").read_text()
     for block in blocks("html"):
         for name in re.findall(r'([a-z-]+)="', block.partition("<prelisten-check")[2].partition(">")[0]):
             assert re.search(rf"^    {name}: {{", source, re.MULTILINE), name

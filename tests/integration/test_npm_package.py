@@ -89,7 +89,7 @@ h(VueCheck, { maxSeconds: "60" });
 void [hint, sent];
 """
 SAME = """
-import { PrelistenCheck as Real } from "./src/element.js";
+import { PrelistenCheck as Real } from "./src/element/element.js";
 import { PrelistenCheck as Told, type Options } from "./index.js";
 export const instance: Told = new Real();
 export const statics: Pick<typeof Told, "define" | "screen" | "warm"> = Real;
@@ -215,7 +215,7 @@ def test_manifest_names_what_the_element_has():
     """Attributes, events, parts, slots and variables of custom-elements.json: those of the sources."""
     text = (WEB / "src" / "pages" / "custom-elements.json").read_text()
     told = json.loads(text)["modules"][0]["declarations"][0]
-    source = "".join(path.read_text() for path in sorted((WEB / "src").glob("*.js")))
+    source = "".join(path.read_text() for path in sorted((WEB / "src").glob("**/*.js")))
     table = (WEB / "docs" / "widget.md").read_text()
     declared = source.partition("static properties = {")[2].partition("\n  };")[0]
     names = {

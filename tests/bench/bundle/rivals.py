@@ -98,13 +98,12 @@ def _shipped(folder: Path, node: Node, say: Say) -> tuple[Path, Path]:
     wheel = next(folder.glob("wasm_detector-*.whl")).name
     with tempfile.TemporaryDirectory(dir=WEB, prefix=".bench-") as work:
         sources = Path(work)
-        for path in (WEB / "src").glob("*.js"):
-            shutil.copyfile(path, sources / path.name)
-        shutil.copyfile(PAGES / "shipped-runtime.js", sources / "runtime.js")
-        for name in ("worker.js", "client.js"):
+        shutil.copytree(WEB / "src", sources, dirs_exist_ok=True)
+        shutil.copyfile(PAGES / "shipped-runtime.js", sources / "worker/runtime.js")
+        for name in ("worker", "client"):
             order = {
-                "entry": str(sources / name),
-                "outfile": str(folder / name),
+                "entry": str(sources / f"{name}/{name}.js"),
+                "outfile": str(folder / f"{name}.js"),
                 "define": {"__WHEEL__": json.dumps(wheel), "__DETECTOR__": "{}"},
             }
             command = [str(node.node), str(WEB / "bundling/scripts.mjs"), json.dumps(order)]

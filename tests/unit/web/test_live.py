@@ -68,7 +68,7 @@ def heard(node: str, tmp_path: Path, **plan: Any) -> dict[str, Any]:
     script = tmp_path / "plan.mjs"
     script.write_text(SCRIPT)
     order = {"early": 0, "late": 0, "busyMs": 0, "loads": True, "kept": 0, "heard": 0} | plan
-    command = [node, script, (ROOT / "web/src/live.js").as_uri(), json.dumps(order)]
+    command = [node, script, (ROOT / "web/src/worker/live.js").as_uri(), json.dumps(order)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return json.loads(done.stdout)
 

@@ -98,7 +98,7 @@ def run(node: str, folder: Path, script: str, given: bytes | dict[str, Any]) -> 
     last = json.dumps(given) if isinstance(given, dict) else folder / "given"
     if isinstance(given, bytes):
         (folder / "given").write_bytes(given)
-    modules = [(ROOT / f"web/src/{name}.js").as_uri() for name in ("media", "demux", "frames")]
+    modules = [(ROOT / f"web/src/worker/{name}.js").as_uri() for name in ("media", "demux", "frames")]
     done = subprocess.run(
         [node, plan, *modules, last], capture_output=True, text=True, check=False, timeout=60
     )

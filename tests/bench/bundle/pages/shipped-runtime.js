@@ -1,5 +1,5 @@
 // Takes the place of the product's loader: Pyodide as its documentation starts it, numpy and the detector from source.
-import { Tell } from "./protocol.js";
+import { Tell } from "../protocol.js";
 
 const BASE = new URL("./", import.meta.url);
 

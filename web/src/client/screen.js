@@ -3,9 +3,9 @@
 
 import { Session } from "./session.js";
 
-/** @typedef {import("./protocol.js").Outcome} Outcome */
-/** @typedef {import("./protocol.js").Progress} Progress */
-/** @typedef {import("./protocol.js").Result} Result */
+/** @typedef {import("../protocol.js").Outcome} Outcome */
+/** @typedef {import("../protocol.js").Progress} Progress */
+/** @typedef {import("../protocol.js").Result} Result */
 /** @typedef {import("./client.js").Client} Client */
 /**
  * @typedef {{
@@ -28,7 +28,7 @@ export const MAX_SECONDS = 120;
  * @param {File} file
  * @param {{test: string | null, maxSeconds: number, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} options
  * @returns {Promise<Outcome>}
- * @throws {import("./protocol.js").ScreeningError}
+ * @throws {import("../protocol.js").ScreeningError}
  */
 export async function listen({ client, session }, file, { test, maxSeconds, signal, onProgress }) {
   const asked = session.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
@@ -46,7 +46,7 @@ export async function listen({ client, session }, file, { test, maxSeconds, sign
  * @param {ScreenOptions} options
  * @param {URL} endpoint
  * @returns {Promise<{token: string, result: Result}>} an empty token where the server could not seal
- * @throws {import("./protocol.js").ScreeningError}
+ * @throws {import("../protocol.js").ScreeningError}
  */
 export async function screen(client, file, options, endpoint) {
   const { action = "voice-upload", session: bound = null, test = null, maxSeconds = 0, signal, onProgress } = options;

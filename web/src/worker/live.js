@@ -3,7 +3,7 @@
 import { steady } from "./rolling.js";
 import { plain } from "./runtime.js";
 
-/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {import("../protocol.js").RollingHint} RollingHint */
 
 const KEPT_S = 30; // While the runtime still loads; and how far a slow machine may fall behind.
 

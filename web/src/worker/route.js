@@ -1,7 +1,7 @@
 // @ts-check
 // Who decodes: WebCodecs in the worker, piece by piece, where the browser has it for this file; else the page, which
 // holds the whole recording at once and so takes short ones only.
-import { ScreeningError } from "./protocol.js";
+import { ScreeningError } from "../protocol.js";
 
 /** @typedef {import("./media.js").Media} Media */
 
@@ -10,7 +10,7 @@ const ASK_THE_PAGE = ["unsupported", "undecodable"];
 
 /**
  * @param {File} file
- * @param {import("./protocol.js").Probe} probe
+ * @param {import("../protocol.js").Probe} probe
  * @param {() => void} [check] called now and then; what it throws ends the opening
  * @returns {Promise<Media | null>} null where the page is to decode
  * @throws {ScreeningError} for what nobody can hear

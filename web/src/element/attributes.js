@@ -49,7 +49,7 @@ export class Attributes extends LitElement {
     /** @type {string | null} */
     this.session = null;
     this.show = "band";
-    /** @type {import("./file-check.js").State} */
+    /** @type {import("../client/file-check.js").State} */
     this.state = "idle";
     /** @type {string | null} */
     this.test = null;

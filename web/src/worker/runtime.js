@@ -2,10 +2,10 @@
 // The loader: Pyodide, numpy and the pure wheel of `wasm_detector`, from the folder that the worker lies in.
 import { members } from "./archive.js";
 import { Downloads } from "./downloads.js";
-import { Code, ScreeningError, Tell } from "./protocol.js";
+import { Code, ScreeningError, Tell } from "../protocol.js";
 import { fill, find, forget, keep, read, trust } from "./snapshot.js";
 
-/** @typedef {import("./protocol.js").FromWorker} FromWorker */
+/** @typedef {import("../protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
 /** @typedef {(phase: string) => Record<string, number>} Lap */
 /** @typedef {{path: string, module: WebAssembly.Module}} Library a shared object, and where Python looks for it */

@@ -1,14 +1,14 @@
 // @ts-check
 // One file's way through an element: listened to, then sealed. Knows nothing of forms or of what is shown.
 
-/** @typedef {import("./protocol.js").Outcome} Outcome */
-/** @typedef {import("./protocol.js").Progress} Progress */
+/** @typedef {import("../protocol.js").Outcome} Outcome */
+/** @typedef {import("../protocol.js").Progress} Progress */
 /** @typedef {import("./session.js").Sealed} Sealed */
 /**
  * @typedef {"idle"|"loading"|"reading"|"analysing"|"done"|"sealing"|"unsupported"|"error"|"offline"|"cancelled"
  *   |"stale"|"timeout"} State
  * @typedef {{
- *   load: () => Promise<import("./bundle.js").Parts & {session: import("./session.js").Session}>,
+ *   load: () => Promise<import("../element/bundle.js").Parts & {session: import("./session.js").Session}>,
  *   options: () => {test: string | null, maxSeconds: number},
  *   sealsAtOnce: () => boolean,
  *   changed: (check: FileCheck) => void,

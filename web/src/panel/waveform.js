@@ -12,8 +12,8 @@ import { clock, fill } from "./words.js";
 /** @typedef {import("./axis.js").Range} Range */
 /** @typedef {import("./panel.js").View} View */
 /** @typedef {import("./panel.js").Lit} Lit */
-/** @typedef {import("./protocol.js").Result} Result */
-/** @typedef {import("./protocol.js").Peaks} Peaks */
+/** @typedef {import("../protocol.js").Result} Result */
+/** @typedef {import("../protocol.js").Peaks} Peaks */
 
 const WIDTH = 560; // Until it is measured.
 const WAVE_PX = 76;

@@ -1,19 +1,19 @@
 // @ts-check
 // The page's side of the worker: one worker for all elements of a page, started on intent, watched, restarted.
 import { decode, monoSlice } from "./decode.js";
-import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
+import { Ask, Code, ScreeningError, Tell, errorData } from "../protocol.js";
 
-export { ScreeningError } from "./protocol.js";
+export { ScreeningError } from "../protocol.js";
 export { CheckList } from "./check-list.js";
 export { Recorder } from "./recorder.js";
 export { listen, screen } from "./screen.js";
 export { Session } from "./session.js";
 
-/** @typedef {import("./protocol.js").FromPage} FromPage */
-/** @typedef {import("./protocol.js").FromWorker} FromWorker */
-/** @typedef {import("./protocol.js").Outcome} Outcome */
-/** @typedef {import("./protocol.js").Progress} Progress */
-/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {import("../protocol.js").FromPage} FromPage */
+/** @typedef {import("../protocol.js").FromWorker} FromWorker */
+/** @typedef {import("../protocol.js").Outcome} Outcome */
+/** @typedef {import("../protocol.js").Progress} Progress */
+/** @typedef {import("../protocol.js").RollingHint} RollingHint */
 
 // Silence of a worker that has work: a hung decoder or a stalled download. Every piece of work says more sooner.
 // Counted in looks, so that a page that slept, or that was busy itself, does not take its own absence for silence.
@@ -21,7 +21,7 @@ const LOOK_EVERY_MS = 5_000;
 const SILENT_LOOKS = 9;
 
 /**
- * @typedef {{maxSeconds: number, extensions?: import("./protocol.js").Extensions, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
+ * @typedef {{maxSeconds: number, extensions?: import("../protocol.js").Extensions, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} Options
  * @typedef {{file: File, options: Options, buffer: AudioBuffer | null,
  *   resolve: (outcome: Outcome) => void, reject: (error: Error) => void}} Job
  */
@@ -221,7 +221,7 @@ export class Client {
   /**
    * @param {number} id
    * @param {Job} job
-   * @param {import("./protocol.js").Probe} probe
+   * @param {import("../protocol.js").Probe} probe
    */
   async #decode(id, job, probe) {
     try {

@@ -1,9 +1,9 @@
 // @ts-check
 // Recording with the microphone: the recording becomes the input's file. Loaded with the lazy parts.
-import { clock, fill } from "./words.js";
+import { clock, fill } from "../panel/words.js";
 
 /** @typedef {{html: typeof import("lit").html, nothing: typeof import("lit").nothing}} Lit */
-/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {import("../protocol.js").RollingHint} RollingHint */
 /**
  * @typedef {{
  *   host: import("./file-check.js").Host,

@@ -10,15 +10,15 @@ import { styles } from "./styles.js";
 import { Waiting } from "./waiting.js";
 
 /** @typedef {import("./bundle.js").Parts} Parts */
-/** @typedef {import("./check-list.js").CheckList} CheckList */
-/** @typedef {import("./file-check.js").FileCheck} FileCheck */
-/** @typedef {import("./file-check.js").State} State */
+/** @typedef {import("../client/check-list.js").CheckList} CheckList */
+/** @typedef {import("../client/file-check.js").FileCheck} FileCheck */
+/** @typedef {import("../client/file-check.js").State} State */
 
 const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
 const HOLDS = new Set(["loading", "reading", "analysing", "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
 const TAG = "prelisten-check";
-/** @type {import("./panel.js").Lit} */
+/** @type {import("../panel/panel.js").Lit} */
 const LIT = { html, svg, nothing };
 // What was announced stays for readers who come to it late, and is no second text to those who read on.
 const ANNOUNCED_MS = 10_000;
@@ -39,10 +39,10 @@ export class PrelistenCheck extends Attributes {
   /**
    * Screen and seal one file without an element, for an upload library. The server learns of the file at once.
    * @param {File} file
-   * @param {import("./screen.js").ScreenOptions} [options]
-   * @returns {Promise<{token: string, result: import("./protocol.js").Result}>} an empty token where the server
+   * @param {import("../client/screen.js").ScreenOptions} [options]
+   * @returns {Promise<{token: string, result: import("../protocol.js").Result}>} an empty token where the server
    *   could not seal
-   * @throws {import("./protocol.js").ScreeningError} where the file could not be listened to; upload it all the same
+   * @throws {import("../protocol.js").ScreeningError} where the file could not be listened to; upload it all the same
    */
   static async screen(file, options = {}) {
     const parts = await loadParts(languageOf(document.documentElement));
@@ -62,16 +62,16 @@ export class PrelistenCheck extends Attributes {
   #parts = null;
   #language = "en";
   #early = EARLY;
-  /** @type {import("./session.js").Session | null} */
+  /** @type {import("../client/session.js").Session | null} */
   #session = null;
   /** @type {Record<string, string>} */
   #ownStrings = {};
   /** @type {() => void} */
   #setReady = () => {};
   #ready = new Promise((/** @type {(value?: undefined) => void} */ resolve) => (this.#setReady = resolve));
-  /** @type {import("./recorder.js").Recorder | null} */
+  /** @type {import("../client/recorder.js").Recorder | null} */
   #recorder = null;
-  /** @type {import("./file-check.js").Host} */
+  /** @type {import("../client/file-check.js").Host} */
   #host = {
     load: () => this.#load(),
     options: () => ({ test: this.test, maxSeconds: this.maxSeconds }),
@@ -385,7 +385,7 @@ export class PrelistenCheck extends Attributes {
     return { ...parts, client, session };
   }
 
-  /** @param {import("./protocol.js").Progress | null} progress */
+  /** @param {import("../protocol.js").Progress | null} progress */
   #progressed(progress) {
     const { peaks, ...told } = progress ?? {}; // The outline is for the panel.
     const quarter = Math.floor(this.#checks.fraction * 4);
@@ -571,7 +571,7 @@ export class PrelistenCheck extends Attributes {
 
   /**
    * @param {FileCheck} check
-   * @returns {import("./panel.js").View}
+   * @returns {import("../panel/panel.js").View}
    */
   #view(check) {
     const allowed = [this.show, this.#session?.ui.show ?? "score"].map((show) => Math.max(0, SHOWS.indexOf(show)));

@@ -2,7 +2,7 @@
 // The waveform as bars: the loudest sample of each stretch of what was listened to.
 
 /** @typedef {import("./axis.js").Axis} Axis */
-/** @typedef {import("./protocol.js").Peaks} Peaks */
+/** @typedef {import("../protocol.js").Peaks} Peaks */
 /** @typedef {{x: number, seconds: number, level: number}} Bar x in pixels, level 0 to 1 */
 
 const BAR_PX = 4; // From one bar to the next.

@@ -1,11 +1,11 @@
 // @ts-check
 // What stands in the place of the checks until their code is there, and where it could not be loaded.
 
-/** @typedef {import("./file-check.js").State} State */
+/** @typedef {import("../client/file-check.js").State} State */
 
-/** @implements {Pick<import("./check-list.js").CheckList, "isBusy" | "isAny" | "tokens" | "restMs" | "staleCount">} */
+/** @implements {Pick<import("../client/check-list.js").CheckList, "isBusy" | "isAny" | "tokens" | "restMs" | "staleCount">} */
 export class Waiting {
-  /** @type {import("./file-check.js").FileCheck[]} */
+  /** @type {import("../client/file-check.js").FileCheck[]} */
   all = [];
   /** @type {string[]} */
   tokens = [];

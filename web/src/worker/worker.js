@@ -1,6 +1,6 @@
 // @ts-check
 // The detector's home: a module worker that has the runtime loaded and analyses one piece of a recording at a time.
-import { Ask, Code, ScreeningError, Tell, errorData } from "./protocol.js";
+import { Ask, Code, ScreeningError, Tell, errorData } from "../protocol.js";
 import { install } from "./extensions.js";
 import { hear } from "./live.js";
 import { Reader } from "./reader.js";
@@ -8,19 +8,19 @@ import { steady } from "./rolling.js";
 import { openHere } from "./route.js";
 import { plain, start } from "./runtime.js";
 
-/** @typedef {import("./protocol.js").FromPage} FromPage */
-/** @typedef {import("./protocol.js").FromWorker} FromWorker */
-/** @typedef {import("./protocol.js").Phase} Phase */
-/** @typedef {import("./protocol.js").Peaks} Peaks */
-/** @typedef {import("./protocol.js").Probe} Probe */
+/** @typedef {import("../protocol.js").FromPage} FromPage */
+/** @typedef {import("../protocol.js").FromWorker} FromWorker */
+/** @typedef {import("../protocol.js").Phase} Phase */
+/** @typedef {import("../protocol.js").Peaks} Peaks */
+/** @typedef {import("../protocol.js").Probe} Probe */
 
 const HEAD_BYTES = 1 << 20; // What the container probe may need.
 const REST_MS = 500;
 const CHUNK_S = 4; // One segment of the detector: an even pace of progress and bounded memory.
 const CHUNK_SAMPLES = 1 << 17; // Of all channels: a WAV's whole numbers and their squares are 8 bytes each.
 
-/** @typedef {import("./protocol.js").Progress} Progress */
-/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {import("../protocol.js").Progress} Progress */
+/** @typedef {import("../protocol.js").RollingHint} RollingHint */
 /** @typedef {{id: number, cancelled: boolean, answer: ((message: FromPage) => void) | null}} Job */
 /** @type {Map<number, Job>} */
 const jobs = new Map();
@@ -81,7 +81,7 @@ function rest() {
  * @param {number} id
  * @param {File} file
  * @param {number} maxSeconds
- * @param {import("./protocol.js").Extensions} [extensions]
+ * @param {import("../protocol.js").Extensions} [extensions]
  */
 async function screen(id, file, maxSeconds, extensions) {
   const job = begin(id);
@@ -326,7 +326,7 @@ async function analyse(detector, source, facts, maxSeconds, told, wheels) {
       const { analysed_s: seconds, hint } = plain(await source.push(analysis, start, end));
       told.heard(seconds, wanted, hint, peaks());
     }
-    const finished = /** @type {Pick<import("./protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
+    const finished = /** @type {Pick<import("../protocol.js").Outcome, "result"|"claim">} */ (plain(analysis.finish()));
     return { ...finished, peaks: peaks() };
   } finally {
     analysis.destroy();

@@ -5,14 +5,14 @@
 /** @typedef {Record<string, string>} Catalogue */
 /**
  * @typedef {{
- *   client: import("./client.js").Client,
- *   Session: typeof import("./session.js").Session,
- *   CheckList: typeof import("./check-list.js").CheckList,
- *   Recorder: typeof import("./recorder.js").Recorder,
- *   listen: typeof import("./screen.js").listen,
- *   screen: typeof import("./screen.js").screen,
- *   sharedClient: typeof import("./client.js").sharedClient,
- *   panel: typeof import("./panel.js"),
+ *   client: import("../client/client.js").Client,
+ *   Session: typeof import("../client/session.js").Session,
+ *   CheckList: typeof import("../client/check-list.js").CheckList,
+ *   Recorder: typeof import("../client/recorder.js").Recorder,
+ *   listen: typeof import("../client/screen.js").listen,
+ *   screen: typeof import("../client/screen.js").screen,
+ *   sharedClient: typeof import("../client/client.js").sharedClient,
+ *   panel: typeof import("../panel/panel.js"),
  *   catalogue: Catalogue,
  * }} Parts
  */
@@ -47,8 +47,8 @@ export async function loadParts(language) {
 /** @returns {Promise<Code>} */
 async function loadCode() {
   const [client, panel] = await Promise.all([
-    /** @type {Promise<typeof import("./client.js")>} */ (import(new URL("client.js", FOLDER).href)),
-    /** @type {Promise<typeof import("./panel.js")>} */ (import(new URL("panel.js", FOLDER).href)),
+    /** @type {Promise<typeof import("../client/client.js")>} */ (import(new URL("client.js", FOLDER).href)),
+    /** @type {Promise<typeof import("../panel/panel.js")>} */ (import(new URL("panel.js", FOLDER).href)),
   ]);
   return { ...client, client: client.sharedClient(new URL("worker.js", FOLDER)), panel };
 }

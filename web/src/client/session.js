@@ -2,10 +2,10 @@
 // Challenge and seal: what the page asks of the server. Only `seal` says anything about the file.
 import { fixedOutcome, isFixed } from "./fixed.js";
 
-/** @typedef {import("./protocol.js").Outcome} Outcome */
+/** @typedef {import("../protocol.js").Outcome} Outcome */
 /**
  * @typedef {{challenge: string, cid: string, expires_at: number, detector: {id: string, sha256: string},
- *   ui: {show?: string, max_seconds?: number}, extensions?: import("./protocol.js").Extensions,
+ *   ui: {show?: string, max_seconds?: number}, extensions?: import("../protocol.js").Extensions,
  *   test?: boolean}} Challenge
  * @typedef {{action: string, session: string | null, test: string | null}} Binding
  * @typedef {{token: string, expires_at: number, restMs: () => number}} Sealed `restMs`: for how long it is still fresh,
@@ -87,7 +87,7 @@ export class Session {
    * What the test mode's outcome looks like for this file. Loads nothing.
    * @param {File} file
    * @returns {Promise<Outcome>}
-   * @throws {import("./protocol.js").ScreeningError} where the outcome is a failure
+   * @throws {import("../protocol.js").ScreeningError} where the outcome is a failure
    */
   async fixedOutcome(file) {
     const { detector } = await this.challenge();

@@ -6,8 +6,8 @@ import { clock, fill, length, percent } from "./words.js";
 
 export { fill };
 
-/** @typedef {import("./protocol.js").Result} Result */
-/** @typedef {import("./protocol.js").Reason} Reason */
+/** @typedef {import("../protocol.js").Result} Result */
+/** @typedef {import("../protocol.js").Reason} Reason */
 /**
  * @typedef {{html: typeof import("lit").html, svg: typeof import("lit").svg, nothing: typeof import("lit").nothing}} Lit
  * @typedef {{
@@ -16,11 +16,11 @@ export { fill };
  *   waveform: boolean,
  *   title: string,
  *   file: File,
- *   peaks: import("./protocol.js").Peaks | null,
+ *   peaks: import("../protocol.js").Peaks | null,
  *   catalogue: Record<string, string>,
  *   language: string,
- *   state: import("./element.js").State,
- *   progress: import("./protocol.js").Progress | null,
+ *   state: import("../element/element.js").State,
+ *   progress: import("../protocol.js").Progress | null,
  *   result: Result | null,
  *   show: string,
  *   error: string,
@@ -172,7 +172,7 @@ function isFolded({ appearance, title }) {
 
 /**
  * @param {Record<string, string>} catalogue
- * @param {import("./protocol.js").Progress} progress
+ * @param {import("../protocol.js").Progress} progress
  * @param {string} language
  */
 function detail(catalogue, { phase, seconds, total, fraction }, language) {

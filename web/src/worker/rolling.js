@@ -1,7 +1,7 @@
 // @ts-check
 // What is shown of the rolling band while more is still to be heard. That it does not waver is Python's part.
 
-/** @typedef {import("./protocol.js").RollingHint} RollingHint */
+/** @typedef {import("../protocol.js").RollingHint} RollingHint */
 
 const EVERY_MS = 1000;
 

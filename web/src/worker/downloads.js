@@ -1,8 +1,8 @@
 // @ts-check
 // The files of the first load: asked for side by side, their bytes told, each compared with the sum of the build.
-import { Code, ScreeningError, Tell } from "./protocol.js";
+import { Code, ScreeningError, Tell } from "../protocol.js";
 
-/** @typedef {import("./protocol.js").FromWorker} FromWorker */
+/** @typedef {import("../protocol.js").FromWorker} FromWorker */
 /** @typedef {{sha256: string, bytes: number}} Pinned */
 /** @typedef {{content: Promise<Uint8Array<ArrayBuffer>>, module?: Promise<WebAssembly.Module>}} Download */
 

@@ -1,9 +1,9 @@
 // @ts-check
 // Decoding on the page: decodeAudioData does not exist in workers. Always at the recording's own rate, because
 // browsers resample differently from the server; the detector's own resampler runs on both sides.
-import { Code, ScreeningError } from "./protocol.js";
+import { Code, ScreeningError } from "../protocol.js";
 
-/** @typedef {import("./protocol.js").Probe} Probe */
+/** @typedef {import("../protocol.js").Probe} Probe */
 
 // decodeAudioData is all or nothing: an hour of stereo would take 1.4 GB of the tab's memory.
 export const MAX_PCM_BYTES = 64 * 1024 * 1024;

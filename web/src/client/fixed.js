@@ -1,10 +1,10 @@
 // @ts-check
 // The test mode: eight outcomes that are known beforehand, for the tests of a page that embeds the element. Works only
 // where the server says that it runs test keys; nothing is loaded and nothing is listened to.
-import { Code, ScreeningError } from "./protocol.js";
+import { Code, ScreeningError } from "../protocol.js";
 
-/** @typedef {import("./protocol.js").Outcome} Outcome */
-/** @typedef {import("./protocol.js").Band} Band */
+/** @typedef {import("../protocol.js").Outcome} Outcome */
+/** @typedef {import("../protocol.js").Band} Band */
 
 /** Outcomes that are failures here: as in life, the form then goes without a hint. @type {Record<string, string>} */
 const FAILURES = { error: Code.FAILED, timeout: Code.TIMEOUT, unsupported: Code.UNSUPPORTED };

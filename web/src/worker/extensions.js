@@ -1,8 +1,8 @@
 // @ts-check
 // The operator's own signals: wheels that the challenge lists, fetched from our own origin and installed by micropip.
 
-/** @typedef {import("./protocol.js").Listed} Listed */
-/** @typedef {import("./protocol.js").Extensions} Extensions */
+/** @typedef {import("../protocol.js").Listed} Listed */
+/** @typedef {import("../protocol.js").Extensions} Extensions */
 
 const FOLDER = new URL("../../x/", import.meta.url);
 const LOAD_MS = 15_000;
