@@ -109,9 +109,9 @@ def _add_lab(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_upkeep(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], data: argparse.ArgumentParser
 ) -> None:
-    from prelisten.commands import audit, backup, operation, outbox, policy, privacy
+    from prelisten.commands import audit, backup, model, operation, outbox, policy, privacy
 
-    for module in (policy, audit, outbox, privacy, backup, operation):
+    for module in (policy, model, audit, outbox, privacy, backup, operation):
         module.add_commands(commands, data)
 
 

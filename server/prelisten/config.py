@@ -61,6 +61,11 @@ class Config(BaseModel):
     shadow_policy: Path | None = Field(
         None, description="Policy file that is tried beside it: its decisions are stored and not acted on."
     )
+    shadow_model: Path | None = Field(
+        None,
+        description="Model file that is tried beside the server's own: its scores are stored and not acted on (see "
+        "`prelisten model compare`).",
+    )
     extensions: Path | None = Field(
         None,
         description="Folder of the wheels with signals of your own (see extensions.md); each must be installed here "

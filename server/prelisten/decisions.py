@@ -12,8 +12,9 @@ from prelisten.keys import Keys
 from prelisten.policy import Policy, decide, decision_json
 from prelisten.policy.document import Budgets
 from prelisten.policy.evidence import is_probability
-from prelisten.records import Action, Decision, Finding, FindingState, HintCheck, Submission
+from prelisten.records import Action, Decision, Finding, FindingState, HintCheck, ShadowScore, Submission
 from prelisten.storage.interface import Storage, Transaction
+from wasm_detector.hint import Hint
 
 # Purposes of keyed digests: the log shows that something is unchanged without saying what it is.
 RECORDING_DIGEST, DECISION_DIGEST, ACTION_DIGEST = "audit.recording", "audit.decision", "audit.action"
@@ -72,6 +73,13 @@ def keep_shadow_decision(
     tx.keep_policy(policy.version, policy.text, at=at)
     shadow = decide(findings, policy=policy, action=submission.action, context=submission.context, at=at)
     tx.add_shadow_decision(submission.id, shadow)
+
+
+def keep_shadow_score(tx: Transaction, submission: Submission, tried: Hint | None) -> None:
+    """Store what a model that is being tried says: the band alone where it gives no probability."""
+    if tried is not None:
+        score = tried.spoof_score if is_probability(tried.spoof_score) else None
+        tx.add_shadow_score(submission.id, ShadowScore(tried.detector, score, tried.band))
 
 
 def decision_entry(decision: Decision, keys: Keys) -> dict[str, str]:

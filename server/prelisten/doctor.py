@@ -35,7 +35,8 @@ from prelisten.policy import load_policy
 from prelisten.proxy import read_trusted
 from prelisten.storage.sql import SqlStorage, open_existing
 from prelisten.storage.tables import submissions
-from prelisten.wiring import open_single_use
+from prelisten.wheels import listed_wheels
+from prelisten.wiring import load_shadow_model, open_single_use
 
 # A site of a day's uploads fits; past that one wants to hear of it before the disk is full.
 LITTLE_SPACE_FACTOR = 4
@@ -248,6 +249,9 @@ def _policy(config: Config) -> Iterator[Remark]:
     if config.shadow_policy is not None:
         load_policy(config.shadow_policy, status="shadow")
         yield Remark(Level.OK, "policy", f"{config.shadow_policy} is tried beside it.")
+    if config.shadow_model is not None:
+        tried = load_shadow_model(config.shadow_model, listed_wheels(config.extensions))
+        yield Remark(Level.OK, "policy", f"The model {tried.detector} is tried: `prelisten model compare`.")
 
 
 def _bundle(_: Config) -> Iterator[Remark]:

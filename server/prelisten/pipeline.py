@@ -35,6 +35,7 @@ from prelisten.config import Config
 from prelisten.decisions import (
     keep_decision,
     keep_shadow_decision,
+    keep_shadow_score,
     make_decision,
     received_entry,
     storable,
@@ -69,7 +70,7 @@ from prelisten.storage.blobs import Blobs, DamagedBlobError, flush_to_disk
 from prelisten.storage.interface import Storage, TokenSpent, Transaction, is_same_sending
 from prelisten.wheels import listed_wheels
 from wasm_detector import VERSION
-from wasm_detector.model import load_model
+from wasm_detector.model import Model, load_model
 
 log = logger(__name__)
 
@@ -86,7 +87,7 @@ class Services:
     `own_detector` is the one whose claims can be compared with what is heard here; `None`: every one's.
 
     `single_use` remembers spent tokens; `None`: the database does, in the transaction that stores the upload.
-    `shadow` is a policy that is being tried: its decisions are stored, and nothing acts on them.
+    `shadow` is a policy that is being tried, `shadow_model` a model: what they say is stored, and nothing acts on it.
     """
 
     config: Config
@@ -97,6 +98,7 @@ class Services:
     keys: Keys
     detectors: Collection[tuple[str, str]]
     shadow: Policy | None = None
+    shadow_model: Model | None = None
     meter: Meter = field(default_factory=Meter)
     single_use: SingleUse | None = None
     own_detector: tuple[str, str] | None = None
@@ -164,6 +166,7 @@ def screen_submission(submission_id: str, services: Services, *, lease: Lease) -
         if heard:
             tx.set_evidence(submission_id, heard.evidence)
             _keep_scored(tx, heard, services)
+            keep_shadow_score(tx, submission, heard.tried)
         tx.set_hint_check(submission_id, hint_check)
         tx.set_state(submission_id, SubmissionState.DECIDED)
         if decision.opens_case:
@@ -437,13 +440,16 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
             lease.progress.enter("listening", _heard_share(recording))
             try:
                 wheels = listed_wheels(services.config.extensions)
-                models = [equipped(one, wheels) for one in (load_model(), load_forensic_model())]
+                tried = services.shadow_model
+                wanted = (load_model(), load_forensic_model(), *([tried] if tried else []))
+                models = [equipped(one, wheels) for one in wanted]
                 observer = observer_of(wheels, *models)
                 return hear(
                     recording,
                     services.blobs,
                     model=models[0],
                     forensic=models[1],
+                    tried=models[2] if len(models) > 2 else None,
                     claimed=claimed,
                     observer=observer,
                 )

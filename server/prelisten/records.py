@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from wasm_detector.hint import Reason
+from wasm_detector.hint import Band, Reason
 
 
 class Action(StrEnum):
@@ -114,6 +114,15 @@ class Finding:
     spoof_score: float | None = None
     reasons: tuple[Reason, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowScore:
+    """The word of a model that is being tried (`detector`); no policy sees it. `spoof_score` as in a finding."""
+
+    detector: str
+    spoof_score: float | None
+    band: Band
 
 
 @dataclass(frozen=True, slots=True)

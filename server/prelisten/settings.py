@@ -18,7 +18,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Screening",
-        ("workers", "wait_s", "max_seconds", "decode_", "policy", "shadow_policy", "show", "extensions"),
+        ("workers", "wait_s", "max_seconds", "decode_", "policy", "shadow_", "show", "extensions"),
     ),
     ("Hints", ("challenge_ttl_s", "token_ttl_s", "rate_limit", "detector_days", "redis_url")),
     ("Uploads and load", ("max_", "min_upload_rate", "upload_", "busy_", "web_threads")),

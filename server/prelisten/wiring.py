@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
 from prelisten.checks.additions import equipped, load_extensions
+from prelisten.checks.forensic import read_model
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
 from prelisten.detectors import AcceptedDetectors
@@ -18,9 +20,10 @@ from prelisten.policy import load_policy
 from prelisten.retention import LEFTOVER_AGE_S, LEFTOVER_FOLDERS
 from prelisten.storage.blobs import Blobs, remove_leftovers
 from prelisten.storage.sql import open_storage
-from prelisten.wheels import listed_wheels
+from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.errors import ModelError
-from wasm_detector.model import load_model
+from wasm_detector.model import Model, load_model
+from wasm_detector.scoring import check_model
 
 if TYPE_CHECKING:
     from prelisten.hints.store.redis import RedisSingleUse
@@ -37,6 +40,7 @@ def wire(config: Config) -> Services:
             equipped(model, wheels)
     except ModelError as error:
         raise ConfigError(str(error)) from error
+    shadow_model = load_shadow_model(config.shadow_model, wheels) if config.shadow_model else None
     shadow = load_policy(config.shadow_policy, status="shadow") if config.shadow_policy else None
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)  # Recordings are nobody else's business.
     storage = open_storage(config.database_url)
@@ -53,8 +57,24 @@ def wire(config: Config) -> Services:
         detectors=AcceptedDetectors(bundled_detector(), config.data, days=config.detector_days),
         own_detector=bundled_detector(),
         shadow=shadow,
+        shadow_model=shadow_model,
         single_use=open_single_use(config),
     )
+
+
+def load_shadow_model(path: Path, wheels: tuple[Wheel, ...]) -> Model:
+    """Return the model that is to be tried. Raises `ConfigError` for one that could not score, or decides already."""
+    try:
+        model = read_model(path)
+        check_model(equipped(model, wheels))
+    except ModelError as error:
+        raise ConfigError(f"PRELISTEN_SHADOW_MODEL: {error}") from error
+    if model.detector == load_forensic_model().detector:
+        raise ConfigError(
+            f"PRELISTEN_SHADOW_MODEL: {path} is {model.detector}, by which is decided already. Name another file, or "
+            "leave the setting out."
+        )
+    return model
 
 
 def open_single_use(config: Config) -> RedisSingleUse | None:

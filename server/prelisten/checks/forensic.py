@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 from prelisten.checks.heard import Heard, finding_of
 from prelisten.records import Finding
@@ -28,6 +29,16 @@ def load_forensic_model() -> Model:
     except OSError as error:
         raise ModelError(f"{FILE_NAME} is missing from the package. Install prelisten again.") from error
     return parse_model(raw)
+
+
+def read_model(path: Path) -> Model:
+    """Return the model of a file that is to be tried beside the packaged one. Raises `ModelError`."""
+    try:
+        return parse_model(path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def run(heard: Heard) -> Finding:

@@ -33,7 +33,7 @@ class Heard:
 
     `hint` and `forensic` are the detectors' words about the windows that the server chose, `None` when nothing was
     heard; `state` and `notes` then say why. `notes` also say what was missing of a recording that was heard in part.
-    `observed` is what the operator's own signals say.
+    `observed` is what the operator's own signals say, `tried` the word of a model that no check asks yet.
     `claimed` is what a verified token claims, `None` without one, and `own` what it is compared with.
     """
 
@@ -45,6 +45,7 @@ class Heard:
     claimed: Claimed | None = None
     own: Own | None = None
     observed: tuple[Reason, ...] = ()
+    tried: Hint | None = None
 
 
 def plan_of(claimed: Claimed | None, *, max_seconds: float, seed: str | None, **more: bool) -> Plan:
@@ -58,10 +59,11 @@ def hear(
     *,
     forensic: Model,
     model: Model | None = None,
+    tried: Model | None = None,
     claimed: Claimed | None = None,
     observer: Observer | None = None,
 ) -> Heard:
-    """Listen to the recording once, block by block, with the browser's detector (`model`) and with `forensic`.
+    """Listen to the recording once, block by block: the browser's detector (`model`), `forensic`, and one on trial.
 
     What the detectors hear, and so the score, is the plan's own; a claim only makes the browser's detector listen to
     further places, for the check `claim` alone. A fault of the file that shows there is told too, which can make a
@@ -74,7 +76,7 @@ def hear(
             recording.sample_rate,
             windows=own,
             model=model,
-            companions=(forensic,),
+            companions=(forensic, tried) if tried else (forensic,),
             observe=observer.hear if observer else None,
         )
         again = _again(recording, claimed, model)
@@ -88,7 +90,7 @@ def hear(
                     kept = admit(samples[first - start : last - start], recording.sample_rate).samples
                     pcm.write(kept)
                     _extend(pieces, first / recording.sample_rate, last / recording.sample_rate)
-        hint, stronger = _finish(stream, recording)
+        hint, stronger, *beside = _finish(stream, recording)
         pcm_sha256 = blobs.put_hashed(path)
     evidence = Evidence(
         pcm_sha256=pcm_sha256,
@@ -108,6 +110,7 @@ def hear(
         claimed,
         compared,
         observer.reasons() if observer else (),
+        *beside,
     )
 
 

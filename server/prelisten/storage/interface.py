@@ -17,6 +17,7 @@ from prelisten.records import (
     HintCheck,
     Outcome,
     ReviewCase,
+    ShadowScore,
     Submission,
     SubmissionState,
 )
@@ -146,6 +147,12 @@ class Transaction(Protocol):
 
     def shadow_decisions(self, submission_id: str) -> tuple[Decision, ...]:
         """Return what policies that are being tried would have decided, in the order of their versions."""
+
+    def add_shadow_score(self, submission_id: str, score: ShadowScore) -> None:
+        """Store what a model that is being tried says."""
+
+    def shadow_scores(self, submission_id: str) -> tuple[ShadowScore, ...]:
+        """Return what models that are being tried say, in the order of their names."""
 
     def decided(self) -> Iterator[tuple[Submission, Decision]]:
         """Yield every submission that has a decision, in the order in which they were decided, a few at a time."""

@@ -40,12 +40,14 @@ from prelisten.records import (
     HintCheck,
     Outcome,
     ReviewCase,
+    ShadowScore,
     Submission,
     SubmissionState,
     TokenState,
 )
 from prelisten.storage import rows, tables
 from prelisten.storage.interface import Evidence, TokenSpent, is_same_sending
+from wasm_detector.hint import Band
 
 # A writer waits this long for the others. Writing takes milliseconds; past this something is stuck.
 BUSY_TIMEOUT_MS = 10_000
@@ -222,6 +224,18 @@ class SqlTransaction:
         statement = select(tables.shadow_decisions).where(table.submission_id == submission_id)
         found = self.connection.execute(statement.order_by(table.policy_version)).mappings()
         return tuple(rows.decision_from_row(dict(row)) for row in found)
+
+    def add_shadow_score(self, submission_id: str, score: ShadowScore) -> None:
+        """Store what a model that is being tried says."""
+        values = {name: getattr(score, name) for name in score.__slots__}
+        self.connection.execute(insert(tables.shadow_scores).values(submission_id=submission_id, **values))
+
+    def shadow_scores(self, submission_id: str) -> tuple[ShadowScore, ...]:
+        """Return what models that are being tried say, in the order of their names."""
+        table = tables.shadow_scores.c
+        statement = select(tables.shadow_scores).where(table.submission_id == submission_id)
+        found = self.connection.execute(statement.order_by(table.detector)).mappings()
+        return tuple(ShadowScore(row["detector"], row["spoof_score"], Band(row["band"])) for row in found)
 
     def decided(self) -> Iterator[tuple[Submission, Decision]]:
         """Yield every submission that has a decision, in the order in which they were decided, a few at a time."""

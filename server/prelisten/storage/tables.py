@@ -197,6 +197,16 @@ policies = Table(
     Column("first_used_at", UtcDateTime, nullable=False),
 )
 
+# What a model that is being tried says. Nothing acts on it.
+shadow_scores = Table(
+    "shadow_scores",
+    metadata,
+    Column("submission_id", ForeignKey("submissions.id", ondelete="CASCADE"), primary_key=True),
+    Column("detector", String(100), primary_key=True),
+    Column("spoof_score", Float),
+    Column("band", String(16), nullable=False),
+)
+
 # What a policy that is being tried would have decided. Nothing acts on it.
 shadow_decisions = Table(
     "shadow_decisions",
