@@ -6,6 +6,7 @@ import { Ask, Code, ScreeningError, Tell, errorData } from "../protocol.js";
 export { ScreeningError } from "../protocol.js";
 export { CheckList } from "./check-list.js";
 export { Recorder } from "./recorder.js";
+export { Renewal } from "./renewal.js";
 export { listen, screen } from "./screen.js";
 export { Session } from "./session.js";
 

@@ -1,17 +1,17 @@
 // @ts-check
 // Recording with the microphone: the recording becomes the input's file. Loaded with the lazy parts.
 import { clock, fill } from "../panel/words.js";
+import { focusPart, putFiles } from "./handover.js";
 
 /** @typedef {{html: typeof import("lit").html, nothing: typeof import("lit").nothing}} Lit */
 /** @typedef {import("../protocol.js").RollingHint} RollingHint */
 /**
  * @typedef {{
+ *   element: import("lit").LitElement & {input: HTMLInputElement | null},
  *   host: import("./file-check.js").Host,
  *   isHeard: () => boolean,
  *   changed: () => void,
  *   say: (key: string) => void,
- *   recorded: (file: File) => void,
- *   focus: (part: string) => void,
  * }} Listener
  */
 
@@ -127,10 +127,11 @@ export class Recorder {
     this.#ended = new Promise((resolve) => (this.#settle = resolve));
     recorder.onstop = () => {
       const file = new File(pieces, `recording.${ending}`, { type: recorder.mimeType.split(";")[0] });
-      this.listener.focus("input");
+      focusPart(this.listener.element, "input");
       this.#release();
       this.#show("idle", file.size ? this.#note : "error.nothing_recorded");
-      if (file.size) this.listener.recorded(file);
+      const { input } = this.listener.element;
+      if (file.size && input) putFiles(input, file);
     };
     stream.getAudioTracks()[0].onended = () => this.#end("error.microphone_lost");
     document.addEventListener("visibilitychange", this.#hidden);
@@ -139,7 +140,7 @@ export class Recorder {
     this.#hear(stream).catch(() => {}); // Costs the first impression alone.
     this.#show("recording", "");
     this.listener.say("ui.recording");
-    this.listener.focus("stop-button");
+    focusPart(this.listener.element, "stop-button");
   }
 
   #hidden = () => {
@@ -280,7 +281,7 @@ export class Recorder {
   }
 
   #discarded() {
-    this.listener.focus("record-button");
+    focusPart(this.listener.element, "record-button");
     this.discard();
   }
 }

@@ -8,6 +8,7 @@
  *   client: import("../client/client.js").Client,
  *   Session: typeof import("../client/session.js").Session,
  *   CheckList: typeof import("../client/check-list.js").CheckList,
+ *   Renewal: typeof import("../client/renewal.js").Renewal,
  *   Recorder: typeof import("../client/recorder.js").Recorder,
  *   listen: typeof import("../client/screen.js").listen,
  *   screen: typeof import("../client/screen.js").screen,

@@ -1,31 +1,33 @@
 // @ts-check
 // <prelisten-check>: wraps a native file input, shows what the detector hears, and adds the sealed hint to the form.
 import { html, nothing, svg } from "lit";
-import { Attributes, WAIT_MS } from "./attributes.js";
-import { EARLY, HERE, earlySentences, loadParts, sentences } from "./bundle.js";
+import { Announcer } from "./announcer.js";
+import { WAIT_MS } from "./attributes.js";
+import { loadParts } from "./bundle.js";
+import { control } from "./control.js";
+import { FormControl } from "./form-control.js";
 import { joinHold } from "./hold.js";
-import { adoptButtonStyles, findInput, nameInput, putFiles } from "./input.js";
-import { languageOf, unwatchLanguage, watchLanguage } from "./language.js";
+import { adoptButtonStyles } from "./input.js";
 import { styles } from "./styles.js";
+import { endpointOf, screen, warm } from "./upload.js";
 import { Waiting } from "./waiting.js";
+import { Wording } from "./wording.js";
 
 /** @typedef {import("./bundle.js").Parts} Parts */
 /** @typedef {import("../client/check-list.js").CheckList} CheckList */
 /** @typedef {import("../client/file-check.js").FileCheck} FileCheck */
 /** @typedef {import("../client/file-check.js").State} State */
 
-const RENEWAL_RETRY_MS = 30_000; // Where a token that is to be kept fresh could not be sealed again.
 const HOLDS = new Set(["loading", "reading", "analysing", "done", "sealing"]);
 const SHOWS = ["nothing", "band", "score"];
 const TAG = "prelisten-check";
 /** @type {import("../panel/panel.js").Lit} */
 const LIT = { html, svg, nothing };
-// What was announced stays for readers who come to it late, and is no second text to those who read on.
-const ANNOUNCED_MS = 10_000;
 
-export class PrelistenCheck extends Attributes {
-  static formAssociated = true;
+export class PrelistenCheck extends FormControl {
+  static screen = screen;
   static styles = styles;
+  static warm = warm;
 
   /**
    * Define the element, once: a second copy of the script, or a bundler's copy beside ours, changes nothing.
@@ -36,36 +38,10 @@ export class PrelistenCheck extends Attributes {
     customElements.define(tag, tag === TAG ? PrelistenCheck : class extends PrelistenCheck {}); // One class, one tag.
   }
 
-  /**
-   * Screen and seal one file without an element, for an upload library. The server learns of the file at once.
-   * @param {File} file
-   * @param {import("../client/screen.js").ScreenOptions} [options]
-   * @returns {Promise<{token: string, result: import("../protocol.js").Result}>} an empty token where the server
-   *   could not seal
-   * @throws {import("../protocol.js").ScreeningError} where the file could not be listened to; upload it all the same
-   */
-  static async screen(file, options = {}) {
-    const parts = await loadParts(languageOf(document.documentElement));
-    return parts.screen(parts.client, file, options, endpointOf(options.endpoint));
-  }
-
-  /** Load the detector: somebody is about to choose a file, without an element. Sends nothing about one. */
-  static async warm() {
-    const { client } = await loadParts(languageOf(document.documentElement));
-    client.warm();
-  }
-
-  #internals = this.attachInternals();
-  /** @type {HTMLInputElement | null} */
-  #input = null;
   /** @type {Parts | null} */
   #parts = null;
-  #language = "en";
-  #early = EARLY;
   /** @type {import("../client/session.js").Session | null} */
   #session = null;
-  /** @type {Record<string, string>} */
-  #ownStrings = {};
   /** @type {() => void} */
   #setReady = () => {};
   #ready = new Promise((/** @type {(value?: undefined) => void} */ resolve) => (this.#setReady = resolve));
@@ -85,20 +61,18 @@ export class PrelistenCheck extends Attributes {
     },
     failed: (check, message) => this.#failed(check, message),
     sealed: ({ file }, sealed) => {
-      this.#renew();
+      this.#renewal?.plan();
       this.#emit("sealed", { expiresAt: sealed.expires_at, file });
     },
   };
   /** @type {CheckList | Waiting} */
   #checks = new Waiting();
+  #wording = new Wording(this);
+  #announcer = new Announcer(this, this.#wording);
+  /** @type {import("../client/renewal.js").Renewal | null} */
+  #renewal = null;
   /** The files that were last checked, or were to be: a script may put others into the input. @type {File[]} */
   #checked = [];
-  #announced = 0;
-  #announcement = "";
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #silence;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #renewal;
   #declared = false;
   #held = false;
   #formDisabled = false;
@@ -120,42 +94,17 @@ export class PrelistenCheck extends Attributes {
   connectedCallback() {
     super.connectedCallback();
     adoptButtonStyles(this.getRootNode());
-    watchLanguage(this.#speak);
-    this.#speak();
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
-    document.addEventListener("visibilitychange", this.#renew);
     if (this.#checks.isBusy) this.check(); // Moved to another place in the page while it listened.
-    this.#renew();
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     window.removeEventListener("online", this.#online);
     window.removeEventListener("pageshow", this.#shown);
-    document.removeEventListener("visibilitychange", this.#renew);
-    unwatchLanguage(this.#speak);
     this.#checks.abort();
     this.#recorder?.discard();
-  }
-
-  /** The wrapped native input. A framework may have put another one in its place. */
-  get input() {
-    const input = findInput(this);
-    if (input && input !== this.#input) {
-      this.#input = input;
-      nameInput(input, this.#internals.labels);
-    }
-    return input;
-  }
-
-  /** The chosen file; the first of several. */
-  get file() {
-    return this.#files()[0] ?? null;
-  }
-
-  get form() {
-    return this.#internals.form;
   }
 
   /** What the detector said of it, or null. */
@@ -183,35 +132,18 @@ export class PrelistenCheck extends Attributes {
 
   /** The sentences in use. Setting some replaces those. @returns {Record<string, string>} */
   get strings() {
-    return { ...this.#early, ...this.#parts?.catalogue, ...this.#ownStrings };
+    return this.#wording.strings;
   }
 
   set strings(own) {
-    this.#ownStrings = { ...own };
+    this.#wording.own = { ...own };
     this.requestUpdate();
-  }
-
-  /** The wrapped input's: the element adds no condition of its own, so that it never keeps a form from being sent. */
-  get validity() {
-    return (this.input ?? this.#internals).validity;
-  }
-
-  get validationMessage() {
-    return (this.input ?? this.#internals).validationMessage;
-  }
-
-  checkValidity() {
-    return (this.input ?? this.#internals).checkValidity();
-  }
-
-  reportValidity() {
-    return (this.input ?? this.#internals).reportValidity();
   }
 
   /** Analyse the chosen file, from the start. Resolves when it is done or has failed; never rejects. */
   async check() {
     this.#forget();
-    const files = (this.#checked = this.#files());
+    const files = (this.#checked = this._files);
     if (!files.length || this.#isOff() || !this.#emit("start", {}, true)) return this.#refresh();
     const waiting = (this.#checks = new Waiting("loading"));
     waiting.running = this.#begin(files, waiting);
@@ -262,7 +194,7 @@ export class PrelistenCheck extends Attributes {
   /** Forget the result, as after a form's reset. */
   reset() {
     this.#forget();
-    this.#checked = this.#files();
+    this.#checked = this._files;
     this.#refresh();
   }
 
@@ -273,7 +205,7 @@ export class PrelistenCheck extends Attributes {
       wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
       needsHold: () => this.#needsHold(),
       prepare: (signal) => this.#prepare(signal),
-      inspect: (entries) => this.#isSwapped() && entries.delete(this.#entryName()),
+      inspect: (entries) => this.#isSwapped() && entries.delete(this._entryName),
     });
   }
 
@@ -295,17 +227,13 @@ export class PrelistenCheck extends Attributes {
   /** A restored form has no token: it was for one submission. */
   formStateRestoreCallback() {}
 
-  #files() {
-    return [...(this.input?.files ?? [])];
-  }
-
   #isOff() {
     return this.disabled || this.#formDisabled;
   }
 
   /** Whether a script has changed the input's files: no event tells of that. */
   #isSwapped() {
-    const files = this.#files();
+    const files = this._files;
     return files.length !== this.#checked.length || files.some((file, index) => file !== this.#checked[index]);
   }
 
@@ -350,36 +278,20 @@ export class PrelistenCheck extends Attributes {
     }
   }
 
-  /** Speak the language of the place in the page; what was announced already stays as it was said. */
-  #speak = async () => {
-    const language = languageOf(this);
-    if (language === this.#language) return undefined;
-    this.#language = language;
-    return this.#translate();
-  };
-
-  async #translate() {
-    const language = this.#language;
-    const early = await earlySentences(language);
-    const catalogue = this.#parts && (await sentences(language).catch(() => null));
-    if (language !== this.#language) return; // Changed again meanwhile.
-    this.#early = early;
-    if (this.#parts && catalogue) this.#parts = { ...this.#parts, catalogue };
-    this.requestUpdate();
-  }
-
   async #load() {
-    const language = this.#language;
+    const { language } = this.#wording;
     const parts = await loadParts(language);
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
     const session = (this.#session ??= new parts.Session(endpointOf(this.endpoint), binding));
     if (!this.#parts) {
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
-      if (language !== this.#language) this.#translate(); // Changed while they loaded.
+      this.#wording.use(language, parts);
+      const restMs = () => (this.seal === "result" ? this.#checks.restMs : Infinity);
+      this.#renewal = new parts.Renewal(this, restMs, () => this.#sealAnew());
       this.requestUpdate();
     }
-    if (this.#checks.isBusy && !this.#announcement) this.#say("ui.announce.start");
+    if (this.#checks.isBusy && !this.#announcer.text) this.#announcer.say("ui.announce.start");
     const client = this.workerSrc ? parts.sharedClient(new URL(this.workerSrc, document.baseURI)) : parts.client;
     client.ready.then(this.#setReady);
     return { ...parts, client, session };
@@ -388,11 +300,7 @@ export class PrelistenCheck extends Attributes {
   /** @param {import("../protocol.js").Progress | null} progress */
   #progressed(progress) {
     const { peaks, ...told } = progress ?? {}; // The outline is for the panel.
-    const quarter = Math.floor(this.#checks.fraction * 4);
-    if (quarter > this.#announced && quarter < 4) {
-      this.#announced = quarter;
-      this.#say("ui.announce.progress", { percent: quarter * 25 });
-    }
+    this.#announcer.progress(this.#checks.fraction);
     this.#emit("progress", told);
     this.requestUpdate();
   }
@@ -413,46 +321,31 @@ export class PrelistenCheck extends Attributes {
     if (isBusy) return;
     if (all.length > 1) {
       const done = all.filter(({ outcome }) => outcome).length;
-      this.#say(done === all.length ? "ui.files.done" : "ui.files.partly", { done, total: all.length });
-    } else if (code) this.#announce(this.#sentence(code));
-    else if (this.#parts) this.#announce(this.#parts.panel.summary(this.#view(all[0])));
+      this.#announcer.say(done === all.length ? "ui.files.done" : "ui.files.partly", { done, total: all.length });
+    } else if (code) this.#announcer.announce(this.#sentence(code));
+    else if (this.#parts) this.#announcer.announce(this.#parts.panel.summary(this.#view(all[0])));
   }
 
   /** @param {string} code */
   #sentence(code) {
-    const { strings } = this;
-    return strings[`error.${code}`] ?? strings[`error.${this.state}`] ?? strings["ui.idle.failed"];
+    return this.#wording.ofError(code, this.state);
   }
 
   /** Stop what runs and drop what was heard and sealed. */
   #forget() {
-    clearTimeout(this.#renewal);
+    this.#renewal?.stop();
     this.#checks.drop();
     this.#checks = new Waiting();
     this.#checked = [];
-    this.#announced = 0;
-    this.#announcement = "";
-  }
-
-  #entryName() {
-    const { input } = this;
-    return this.name || (input?.name ? `${input.name}-hint` : "");
+    this.#announcer.forget();
   }
 
   /** Bring the form's entries and the state up to what the checks are now. */
   #refresh() {
-    const name = this.#entryName();
-    const entries = new FormData();
-    for (const token of name ? this.#checks.tokens : []) entries.append(name, token);
-    if (this.declare && this.#declared && this.input?.name) entries.append(`${this.input.name}-declared`, "yes");
-    this.#internals.setFormValue([...entries].length ? entries : null, null);
+    this._setEntries(this.#checks.tokens, this.declare && this.#declared);
     this.requestUpdate();
     const { state } = this.#checks;
-    if (state === this.state) return;
-    this.#internals.states?.delete(this.state);
-    this.#internals.states?.add(state);
-    this.state = state;
-    this.#emit("statechange", { state });
+    if (this._enter(state)) this.#emit("statechange", { state });
   }
 
   /**
@@ -473,7 +366,7 @@ export class PrelistenCheck extends Attributes {
   /** @param {boolean} held whether a submit waits, so that the person sees why nothing seems to happen */
   #wait(held) {
     this.#held = held;
-    if (held && this.#checks.isBusy) this.#say("ui.sending");
+    if (held && this.#checks.isBusy) this.#announcer.say("ui.sending");
     this.requestUpdate();
   }
 
@@ -488,7 +381,7 @@ export class PrelistenCheck extends Attributes {
     for (let running; running !== this.#checks.running; ) await (running = this.#checks.running); // A new file starts anew.
     const checks = this.#checks;
     if (checks.staleCount === staleCount && !this.#isSwapped()) {
-      if (checks.isAny(HOLDS)) this.#say("ui.sealing");
+      if (checks.isAny(HOLDS)) this.#announcer.say("ui.sealing");
       await checks.seal(signal, this.seal === "result");
     }
     const mayGo = checks.staleCount === staleCount;
@@ -496,33 +389,8 @@ export class PrelistenCheck extends Attributes {
     return mayGo;
   }
 
-  /**
-   * A page may read the form at any time: keep its tokens fresh, as long as somebody sees the page. A timer may end a
-   * little before the clock says so, and a server may be away: whatever happens, the next look is planned.
-   */
-  #renew = () => {
-    clearTimeout(this.#renewal);
-    const { restMs } = this.#checks;
-    if (this.seal !== "result" || restMs === Infinity || document.hidden || !this.isConnected) return;
-    this.#renewal = setTimeout(this.#renew, restMs > 0 ? Math.ceil(restMs) : RENEWAL_RETRY_MS);
-    if (restMs > 0 || this.state !== "done") return;
-    this.#checks.running = this.#checks.seal(new AbortController().signal, true);
-  };
-
-  /**
-   * @param {string} key
-   * @param {Record<string, string | number>} [params]
-   */
-  #say(key, params = {}) {
-    if (this.#parts) this.#announce(this.#parts.panel.fill(this.strings[key] ?? "", params, this.#language));
-  }
-
-  /** @param {string} text */
-  #announce(text) {
-    clearTimeout(this.#silence);
-    this.#announcement = this.appearance === "none" ? "" : text; // There the page speaks for itself.
-    if (text) this.#silence = setTimeout(() => this.#announce(""), ANNOUNCED_MS);
-    this.requestUpdate();
+  #sealAnew() {
+    if (this.state === "done") this.#checks.running = this.#checks.seal(new AbortController().signal, true);
   }
 
   #record = async () => {
@@ -531,25 +399,14 @@ export class PrelistenCheck extends Attributes {
     });
     if (!parts) return undefined;
     this.#recorder ??= new parts.Recorder({
+      element: this,
       host: this.#host,
       isHeard: () => this.auto !== "manual" && this.show !== "nothing" && !["none", "status"].includes(this.appearance),
       changed: () => this.requestUpdate(),
-      say: (key) => this.#say(key),
-      recorded: (file) => this.input && putFiles(this.input, file),
-      focus: (part) => this.#focus(part),
+      say: (key) => this.#announcer.say(key),
     });
     return this.isConnected ? this.#recorder.start() : undefined;
   };
-
-  /** @param {string} part of ours that gets the focus unless it is elsewhere; the input where there is no such part */
-  async #focus(part) {
-    const { activeElement, body } = document; // A button that is gone leaves it to the body.
-    if (activeElement && activeElement !== body && !this.matches(":focus-within")) return;
-    await new Promise((resolve) => setTimeout(resolve));
-    await this.updateComplete;
-    const there = /** @type {HTMLElement | null} */ (this.renderRoot.querySelector(`[part=${part}]`));
-    (there ?? this.input)?.focus();
-  }
 
   /**
    * @param {string} name
@@ -580,7 +437,7 @@ export class PrelistenCheck extends Attributes {
     return {
       host: this,
       catalogue: this.strings,
-      language: this.#language,
+      language: this.#wording.language,
       appearance: this.appearance,
       waveform: !["off", "none", "false"].includes(this.waveform ?? ""),
       title: isOne ? "" : file.name,
@@ -610,59 +467,38 @@ export class PrelistenCheck extends Attributes {
 
   /** @param {Map<string, unknown>} changed */
   updated(changed) {
-    if (changed.has("session") || changed.has("action") || changed.has("seal")) this.#renew();
+    if (changed.has("session") || changed.has("action") || changed.has("seal")) this.#renewal?.plan();
     if (changed.has("declare") || changed.has("name")) this.#refresh();
     if (changed.has("preload") && this.preload === "idle") whenIdle(() => this.#warm());
   }
 
   render() {
-    const { strings } = this;
     const failed = !this.#checks.all.length && this.#checks.code;
     const idle = this.seal === "result" ? "ui.idle.result" : "ui.idle"; // What is sent when: never say less.
     return html`
-      <div part="base" class="base" lang=${this.#language}>
-        <div part="control" class="control">
-          <slot name="label"></slot>
-          <slot @slotchange=${this.#adopt}></slot>
-          ${this.record ? this.#recorderView(strings) : nothing}
-          <slot name="help"></slot>
-          ${this.declare ? this.#declaration(strings) : nothing}
-          <slot name="privacy"><p class="note">${failed ? this.#sentence(failed) : strings[idle]}</p></slot>
-        </div>
+      <div part="base" class="base" lang=${this.#wording.language}>
+        ${this.#control(failed ? this.#sentence(failed) : this.strings[idle])}
         ${this.#parts ? this.#checks.all.map((check) => this.#parts?.panel.render(this.#view(check), LIT)) : nothing}
         <div part="footer" class="footer"><slot name="footer"></slot></div>
-        <p part="status" class="status" role="status">${this.#announcement}</p>
+        <p part="status" class="status" role="status">${this.#announcer.text}</p>
       </div>
     `;
   }
 
-  /** @param {Record<string, string>} strings */
-  #declaration(strings) {
-    const toggle = (/** @type {Event} */ { target }) => {
-      this.#declared = /** @type {HTMLInputElement} */ (target).checked;
-      this.#refresh();
-    };
-    return html`<label part="declaration" class="declaration">
-      <input type="checkbox" .checked=${this.#declared} ?disabled=${this.#isOff()} @change=${toggle} />
-      <span>${strings["ui.declare"]}</span>
-    </label>`;
+  /** @param {string} note */
+  #control(note) {
+    const { strings } = this;
+    const isOff = this.#isOff();
+    const recorder = this.record ? this.#recorder?.render(strings, this.#wording.language, isOff, LIT) ?? null : nothing;
+    return control({
+      ...{ strings, isOff, recorder, note, adopt: () => this.#adopt(), record: this.#record },
+      isDeclared: this.declare ? this.#declared : null,
+      declare: (isDeclared) => {
+        this.#declared = isDeclared;
+        this.#refresh();
+      },
+    });
   }
-
-  /** @param {Record<string, string>} strings */
-  #recorderView(strings) {
-    if (this.#recorder) return this.#recorder.render(strings, this.#language, this.#isOff(), LIT);
-    return html`<div class="record">
-      <button part="record-button" type="button" ?disabled=${this.#isOff()} @click=${this.#record}>${strings["ui.record"]}</button>
-    </div>`;
-  }
-}
-
-/**
- * @param {string | null | undefined} endpoint
- * @returns {URL} the folder of the API
- */
-function endpointOf(endpoint) {
-  return endpoint ? new URL(`${endpoint.replace(/\/$/, "")}/`, document.baseURI) : HERE;
 }
 
 /** @param {() => void} action */

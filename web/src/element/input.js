@@ -21,18 +21,6 @@ export function findInput(element) {
 }
 
 /**
- * Choose a file for a person, and tell the page as a browser does.
- * @param {HTMLInputElement} input keeps what it has where it takes several
- * @param {File} file
- */
-export function putFiles(input, file) {
-  const transfer = new DataTransfer();
-  for (const one of [...(input.multiple ? input.files ?? [] : []), file]) transfer.items.add(one);
-  input.files = transfer.files;
-  for (const name of ["input", "change"]) input.dispatchEvent(new Event(name, { bubbles: true, composed: name === "input" }));
-}
-
-/**
  * A <label> around the element labels the element (it is the first labelable descendant), so the input inside would
  * have no name. `for` on the label, or a name of its own, needs nothing.
  * @param {HTMLInputElement} input

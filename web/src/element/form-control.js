@@ -1,0 +1,86 @@
+// @ts-check
+// The element as a control of its form. The wrapped native input stays the one that holds the files and their
+// validity: the element only adds entries beside it.
+import { Attributes } from "./attributes.js";
+import { findInput, nameInput } from "./input.js";
+
+export class FormControl extends Attributes {
+  static formAssociated = true;
+  #internals = this.attachInternals();
+  /** @type {HTMLInputElement | null} */
+  #input = null;
+
+  /** The wrapped native input. A framework may have put another one in its place. */
+  get input() {
+    const input = findInput(this);
+    if (input && input !== this.#input) {
+      this.#input = input;
+      nameInput(input, this.#internals.labels);
+    }
+    return input;
+  }
+
+  /** The chosen file; the first of several. */
+  get file() {
+    return this._files[0] ?? null;
+  }
+
+  get form() {
+    return this.#internals.form;
+  }
+
+  /** The wrapped input's: the element adds no condition of its own, so that it never keeps a form from being sent. */
+  get validity() {
+    return (this.input ?? this.#internals).validity;
+  }
+
+  get validationMessage() {
+    return (this.input ?? this.#internals).validationMessage;
+  }
+
+  checkValidity() {
+    return (this.input ?? this.#internals).checkValidity();
+  }
+
+  reportValidity() {
+    return (this.input ?? this.#internals).reportValidity();
+  }
+
+  /** @protected */
+  get _files() {
+    return [...(this.input?.files ?? [])];
+  }
+
+  /** @protected */
+  get _entryName() {
+    const { input } = this;
+    return this.name || (input?.name ? `${input.name}-hint` : "");
+  }
+
+  /**
+   * Bring the form's entries up to date. A restored form gets none: a token is for one submission.
+   * @protected
+   * @param {string[]} tokens
+   * @param {boolean} isDeclared whether the person says that the recording is computer-generated
+   */
+  _setEntries(tokens, isDeclared) {
+    const name = this._entryName;
+    const entries = new FormData();
+    for (const token of name ? tokens : []) entries.append(name, token);
+    if (isDeclared && this.input?.name) entries.append(`${this.input.name}-declared`, "yes");
+    this.#internals.setFormValue([...entries].length ? entries : null, null);
+  }
+
+  /**
+   * @protected
+   * @param {import("../client/file-check.js").State} state
+   * @returns {boolean} whether it is another one
+   */
+  _enter(state) {
+    if (state === this.state) return false;
+    this.#internals.states?.delete(this.state);
+    this.#internals.states?.add(state);
+    this.state = state;
+    return true;
+  }
+}
