@@ -6,8 +6,9 @@ import atexit
 import functools
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ from prelisten.access import ApiKey, ApiKeys
 from prelisten.catalogue import ENGLISH
 from prelisten.config import Config, load_config
 from prelisten.errors import PrelistenError
+from prelisten.hints.pairing import paired
 from prelisten.metrics import Totals
 from prelisten.pipeline import Services, receive, wait_for_decision
 from prelisten.pressure import Pressure
@@ -29,7 +31,7 @@ from prelisten.routes.admission import Admission
 from prelisten.routes.answers import ReasonText, answer, require_there, shown_reasons
 from prelisten.routes.api import NAME, make_blueprint
 from prelisten.routes.client import client_address, page_origin
-from prelisten.routes.intake import MAX_FIELD_CHARACTERS, FormFields, Intake, quarantined
+from prelisten.routes.intake import MAX_FIELD_CHARACTERS, MAX_FILES, FormFields, Intake, quarantined
 from prelisten.routes.rates import Rates, counter_address, counter_options
 from prelisten.supervisor import WorkerSet
 from prelisten.wiring import wire
@@ -152,19 +154,58 @@ class Prelisten:
         def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
             @functools.wraps(view)
             def screened_view(*args: Any, **kwargs: Any) -> Any:
-                try:
+                with self._refusing():
                     screening = self.screen(
                         field, action=action, context=where, session=session(), wait_s=wait_s
                     )
-                except PrelistenError as error:
-                    if "prelisten_request" not in g:  # A view of an application that we do not log.
-                        self.services.meter.count("refusals", code=error.code)
-                    raise refusal(error) from error
                 return view(*args, screening=screening, **kwargs)
 
             return screened_view
 
         return decorate
+
+    def screened_all(
+        self,
+        field: str,
+        *,
+        action: str,
+        at_most: int = MAX_FILES,
+        context: str = Context.FEED,
+        session: Callable[[], str | None] = lambda: None,
+        wait_s: float | None = None,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Screen all recordings of a field (`<input multiple>`); the view gets `screenings`, a list in their order.
+
+        As `screened` otherwise. Each recording is a submission of its own, with its own token, decision and status.
+        A form with more than `at_most` recordings, or with an empty one, is refused as a whole before any is stored.
+        Raises `ValueError` at start-up where `at_most` is more than a form may carry.
+        """
+        where = Context(context)
+        if not 1 <= at_most <= MAX_FILES:
+            raise ValueError(f"at_most is {at_most}; a form may carry 1 to {MAX_FILES} files.")
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(view)
+            def screened_view(*args: Any, **kwargs: Any) -> Any:
+                with self._refusing():
+                    screenings = self.screen_all(
+                        field, action=action, at_most=at_most, context=where, session=session(), wait_s=wait_s
+                    )
+                return view(*args, screenings=screenings, **kwargs)
+
+            return screened_view
+
+        return decorate
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Hand what was refused to the application's own handlers, and count it where nobody else does."""
+        try:
+            yield
+        except PrelistenError as error:
+            if "prelisten_request" not in g:  # A view of an application that we do not log.
+                self.services.meter.count("refusals", code=error.code)
+            raise refusal(error) from error
 
     def screen(
         self,
@@ -198,6 +239,43 @@ class Prelisten:
             if api_key is not None and is_repeated:
                 self.api_keys.give_upload_back(api_key)
         return self._screening(submission, wait_s, is_repeated=is_repeated)
+
+    def screen_all(
+        self,
+        field: str,
+        *,
+        action: str,
+        at_most: int = MAX_FILES,
+        context: Context = Context.FEED,
+        session: str | None = None,
+        wait_s: float | None = None,
+    ) -> list[Screening]:
+        """Receive the current request's recordings, wait a little for their decisions, and return them in order.
+
+        `wait_s` is for all together. When one cannot be stored (`StorageError`) those before it are stored already:
+        the same form again, with its idempotency key or its tokens, finds them.
+        """
+        services, fields = self.services, FormFields(field)
+        sent = request._get_current_object()  # type: ignore[attr-defined]
+        with (
+            self.admission.place(sent),
+            services.meter.timed("stage_seconds", stage="receive"),
+            Intake(sent, self.config) as intake,
+        ):
+            uploads = intake.uploads(
+                fields, action=action, origin=page_origin(request), session=session, at_most=at_most
+            )
+            self.admission.count_more(sent, len(uploads) - 1)
+            tokens = paired(intake.tokens(fields), [upload.sha256 for upload in uploads], services.keys)
+            received = [
+                receive(replace(upload, context=context, token=token), services)
+                for upload, token in zip(uploads, tokens, strict=True)
+            ]
+        until = time.monotonic() + (self.config.wait_s if wait_s is None else wait_s)
+        return [
+            self._screening(submission, max(0.0, until - time.monotonic()), is_repeated=is_repeated)
+            for submission, is_repeated in received
+        ]
 
     def screen_file(
         self,

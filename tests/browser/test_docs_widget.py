@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -23,7 +24,7 @@ TEXT = (Path(__file__).resolve().parents[2] / "web" / "docs" / "widget.md").read
 VOICE = wav_bytes(speech_like(3.0, seed=99))
 PLAIN, ENHANCED, RESULT, TEST = re.findall(r"```html\n(.*?)```", TEXT, re.DOTALL)
 LISTEN, FETCH, SAVE, SCREEN = re.findall(r"```js\n(.*?)```", TEXT, re.DOTALL)
-[FLASK] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SEVERAL, FLASK = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 [LOOKS] = re.findall(r"```css\n(.*?)```", TEXT, re.DOTALL)
 [POLICY] = re.findall(r"```text\n(.*?)```", TEXT, re.DOTALL)
 TOLD = '<p id="told"></p>'
@@ -31,7 +32,9 @@ TOLD = '<p id="told"></p>'
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with own_app(tmp_path_factory.mktemp("docs") / "data", env="test") as started:
+    with own_app(tmp_path_factory.mktemp("docs") / "data", env="test", wait_s=0) as started:
+        assert started.app
+        exec(compile(SEVERAL, "widget.md", "exec"), {"app": started.app, "prelisten": started.prelisten})
         yield started
 
 
@@ -64,6 +67,30 @@ def test_markup_carries_a_token(page: Page, app: OwnApp, markup: str, state: str
     form.page.get_by_role("button", name="Send", exact=True).press("Enter")
     assert app.wait_taken().tokens == {"voice": state}
     assert form.told("CSP") == form.told("ERROR") == []
+
+
+def test_several_files_are_several_submissions(page: Page, app: OwnApp) -> None:
+    """The view of the page gets one screening for each file that the element listened to, with its own token."""
+    markup = (
+        quick(PLAIN)
+        .replace('action="/submit"', 'action="/several"')
+        .replace('type="file"', 'type="file" multiple')
+    )
+    form = opened(page, app, markup)
+    form.page.locator("prelisten-check[state]").wait_for()
+    files = [VOICE, wav_bytes(speech_like(2.0, seed=98)), b"no recording"]
+    form.page.locator("input[type=file]").set_input_files(
+        [
+            {"name": f"{at}.wav", "mimeType": "audio/wav", "buffer": content}
+            for at, content in enumerate(files)
+        ]
+    )
+    form.wait_for("done")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send", exact=True).click()
+    answers = json.loads(page.locator("pre").inner_text())
+    assert [(one["decision"], one["token"]) for one in answers] == [("hold", "ok")] * 3
+    assert len({one["status"] for one in answers}) == 3
 
 
 def test_event_tells_the_page(page: Page, app: OwnApp) -> None:

@@ -63,6 +63,11 @@ class Admission:
                 raise
             yield
 
+    def count_more(self, request: Request, count: int) -> None:
+        """Count the recordings of a form beyond its first, once they are known. Raises `RateLimitedError`."""
+        for _ in range(count):
+            self.rates.hit(self._config.upload_rate_limit, "upload", client_address(request))
+
     def hit_key(self, api_key: ApiKey) -> None:
         """Count one request of an API key. Raises `RateLimitedError`."""
         self.rates.hit(self._config.api_rate_limit, "api", f"key:{api_key.id}")

@@ -125,9 +125,7 @@ class Intake:
 
     def _new_file(self, *_: object, **__: object) -> IO[bytes]:
         if len(self._received) >= MAX_FILES:
-            raise BadRequestError(
-                f"The form carries more than {MAX_FILES} files; send one recording at a time."
-            )
+            raise BadRequestError(f"The form carries more than {MAX_FILES} files; send fewer at a time.")
         file = QuarantineFile(self._folder)
         self._received.append(file)
         return file  # type: ignore[return-value]  # Werkzeug asks for a file object; this delegates to one.
@@ -138,29 +136,52 @@ class Intake:
         Raises `UploadTooLargeError`, `EmptyUploadError` (no file, or an empty one), `BadRequestError` (several
         files, or a body that is no form), `SlowUploadError` and `StorageError` (the disk did not take it).
         """
+        [upload] = self.uploads(fields, action=action, origin=origin, session=session, at_most=1)
+        return replace(upload, token=self._request.form.get(fields.token) or None)
+
+    def uploads(
+        self, fields: FormFields, *, action: str, origin: str, session: str | None = None, at_most: int
+    ) -> list[Upload]:
+        """Parse the form and return an upload, still without its token, for each file of the field, in their order.
+
+        Raises what `upload` raises; `BadRequestError` also for more than `at_most` files. One that is empty refuses
+        them all.
+        """
         self._parse()
         chosen = [file for file in self._request.files.getlist(fields.file) if file.filename]
         if not chosen:
             raise EmptyUploadError("No recording came with the form. Choose a file, then send again.")
-        if len(chosen) > 1:
-            raise BadRequestError("The form carries several recordings in one field; send one at a time.")
-        stored = self._stored(chosen[0])
-        if stored.size_bytes == 0:
-            raise EmptyUploadError("The recording is empty (0 bytes). Choose another file, then send again.")
+        if len(chosen) > at_most:
+            raise BadRequestError(
+                "The form carries several recordings in one field; send one at a time."
+                if at_most == 1
+                else f"The form carries {len(chosen)} recordings in one field; send at most {at_most} at a time."
+            )
+        stored = [self._stored(file) for file in chosen]
+        if not all(file.size_bytes for file in stored):
+            which = "The recording" if len(stored) == 1 else "One of the recordings"
+            raise EmptyUploadError(f"{which} is empty (0 bytes). Choose another file, then send again.")
         form = self._request.form
-        return Upload(
-            path=str(stored.path),
-            sha256=stored.hexdigest(),
-            size_bytes=stored.size_bytes,
-            file_name=_short(chosen[0].filename),
-            media_type=_short(chosen[0].mimetype),
-            action=action,
-            token=form.get(fields.token) or None,
-            session=session,
-            origin=origin,
-            idempotency_key=(form.get("idempotency_key") or "").replace(KEY_MARK, "") or None,
-            declared=bool(form.get(fields.declared)),
-        )
+        return [
+            Upload(
+                path=str(quarantined_file.path),
+                sha256=quarantined_file.hexdigest(),
+                size_bytes=quarantined_file.size_bytes,
+                file_name=_short(file.filename),
+                media_type=_short(file.mimetype),
+                action=action,
+                token=None,
+                session=session,
+                origin=origin,
+                idempotency_key=(form.get("idempotency_key") or "").replace(KEY_MARK, "") or None,
+                declared=bool(form.get(fields.declared)),
+            )
+            for file, quarantined_file in zip(chosen, stored, strict=True)
+        ]
+
+    def tokens(self, fields: FormFields) -> list[str]:
+        """Return every token entry of the field, the empty ones too, in their order."""
+        return self._request.form.getlist(fields.token)
 
     def from_back_end(self, upload: Upload, *, key_id: str) -> Upload:
         """Return the upload as a back end sent it, which may name the action, the context and the session.
