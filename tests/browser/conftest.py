@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -39,6 +41,7 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 START_S = 60
+PORTS = range(12_000, 32_000)
 PRELISTEN = Path(sys.executable).parent / "prelisten"
 
 
@@ -76,10 +79,14 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nothing listens on, outside of those that the system hands out by itself.
+
+    One of these could be a connection's of another test before the server that it is meant for takes it.
+    """
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", secrets.choice(PORTS)))
+            return probe.getsockname()[1]
 
 
 def start_server(data: Path, *, port: int | None = None, **settings: str) -> Server:

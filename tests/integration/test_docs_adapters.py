@@ -23,7 +23,7 @@ MEASURE = """
 import { buildSync } from "esbuild";
 const external = ["@uppy/core", "react", "vue"];
 const options = { bundle: true, minify: true, format: "esm", target: "es2022", write: false, external };
-for (const entry of JSON.parse(process.argv[2])) {
+for (const entry of JSON.parse(process.argv[1])) {
   const [file] = buildSync({ ...options, entryPoints: [entry] }).outputFiles;
   console.log(JSON.stringify(file.text));
 }
@@ -61,14 +61,10 @@ def test_table_states_versions_and_bytes() -> None:
     table = PAGE.partition("\n|---")[2].partition("\n\n")[0]
     assert set(re.findall(r"\b\d+\.\d+\.\d+\b", table)) <= set(pinned)
     node = toolchain.find_node(Path(sys.executable), print)
-    script = WEB / ".measure.mjs"  # Beside the tools that it imports.
-    script.write_text(MEASURE)
-    try:
-        entries = json.dumps([f"adapters/{name}.js" for name, _ in rows])
-        command = [str(node.node), str(script), entries]
-        printed = toolchain.run(command, doing="bundling", say=print, cwd=WEB, env=node.environment())
-    finally:
-        script.unlink()
+    entries = json.dumps([f"adapters/{name}.js" for name, _ in rows])
+    # A script that is no file finds the tools of the folder that it runs in.
+    command = [str(node.node), "--input-type=module", "--eval", MEASURE, entries]
+    printed = toolchain.run(command, doing="bundling", say=print, cwd=WEB, env=node.environment())
     for (name, stated), line in zip(rows, printed.splitlines(), strict=True):
         packed = len(gzip.compress(json.loads(line).encode(), 9, mtime=0))
         assert packed == pytest.approx(int(stated.replace(",", "")), rel=0.05), name

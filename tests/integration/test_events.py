@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from prelisten.config import MAX_EVENT_STREAMS
 from prelisten.engine.interface import Lease
 from prelisten.pipeline import screen_submission
 from prelisten.routes import events
+from tests.browser.conftest import free_port
 from tests.integration.conftest import Site
 from tests.recordings import speech_like, wav_bytes
 
@@ -189,12 +189,6 @@ def test_streams_end_when_the_process_is_told_to(monkeypatch) -> None:
     next(stream)
     events.end_streams()
     assert list(stream) == []
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_server_ends_in_time_with_streams_open(tmp_path: Path) -> None:
