@@ -41,6 +41,8 @@ export class Session {
   #challenge = null;
   #restMs = () => 0;
   #asked = "";
+  /** The request that is under way: several who ask for the same share it. */
+  #asking = { asked: "", answer: /** @type {Promise<Challenge> | null} */ (null) };
   /** What the server allows to be shown, and how much to analyse; empty until the first challenge. */
   ui = /** @type {Challenge["ui"]} */ ({});
   /** The operator's own signals, where the challenge lists some. @type {Challenge["extensions"]} */
@@ -59,17 +61,38 @@ export class Session {
 
   /**
    * Say what is wanted before any file is known. Sends nothing about a file.
-   * @param {AbortSignal} [signal]
+   * @param {AbortSignal} [signal] ends the wait of this caller alone
    * @returns {Promise<Challenge>}
    */
   async challenge(signal) {
-    const { action, session, test } = this.binding();
     const asked = this.#wanted();
     if (this.#challenge && asked === this.#asked && this.#restMs() > 0) return this.#challenge;
+    if (!this.#asking.answer || this.#asking.asked !== asked) {
+      const asking = (this.#asking = { asked, answer: this.#ask(asked) });
+      const over = () => this.#asking === asking && (this.#asking = { asked: "", answer: null });
+      asking.answer.then(over, over);
+    }
+    return unless(signal, /** @type {Promise<Challenge>} */ (this.#asking.answer));
+  }
+
+  /**
+   * The same, also from a server that is busy and says that it will answer in a moment.
+   * @param {AbortSignal} [signal]
+   */
+  async settings(signal) {
+    return this.#patiently(() => this.challenge(signal), signal);
+  }
+
+  /**
+   * @param {string} asked
+   * @returns {Promise<Challenge>}
+   */
+  async #ask(asked) {
+    const { action, session, test } = this.binding();
     const body = session === null ? { action } : { action, session };
-    let { answer, restMs } = await this.#post("challenge", body, signal);
+    let { answer, restMs } = await this.#post("challenge", body);
     this.fixed = test && mayFix(test, answer.test) ? test : null;
-    if (this.fixed) ({ answer, restMs } = await this.#post("challenge", { ...body, test: this.fixed }, signal));
+    if (this.fixed) ({ answer, restMs } = await this.#post("challenge", { ...body, test: this.fixed }));
     this.ui = answer.ui ?? {};
     this.extensions = answer.extensions;
     this.#asked = asked;
@@ -103,13 +126,23 @@ export class Session {
    * @returns {Promise<Sealed>}
    */
   async seal(file, outcome, signal) {
+    return this.#patiently(() => this.#seal(file, outcome, signal), signal);
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} action
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<T>}
+   */
+  async #patiently(action, signal) {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#seal(file, outcome, signal);
+        return await action();
       } catch (error) {
         if (!(error instanceof ServerError) || attempt === MAX_ATTEMPTS) throw error;
         if (error.isBrief) await pause(/** @type {number} */ (error.retryAfterMs), signal);
-        else if (error.status === 400) this.#challenge = null;
+        else if (error.status === 400 && this.#challenge) this.#challenge = null;
         else throw error;
       }
     }
@@ -194,6 +227,21 @@ function within(ms, signal) {
   signal?.addEventListener("abort", end, { once: true });
   setTimeout(end, ms);
   return controller.signal;
+}
+
+/**
+ * @template T
+ * @param {AbortSignal | undefined} signal
+ * @param {Promise<T>} answer
+ * @returns {Promise<T>} rejects when `signal` aborts
+ */
+function unless(signal, answer) {
+  return new Promise((resolve, reject) => {
+    const end = () => reject(new DOMException("no longer wanted", "AbortError"));
+    if (signal?.aborted) end();
+    signal?.addEventListener("abort", end, { once: true });
+    answer.then(resolve, reject);
+  });
 }
 
 /**
