@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import sysconfig
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 MAX_SECONDS = 120.0
 LIVE_S = 3_600.0
 """What is still being recorded is heard for so long; recorders end sooner."""
-_installed: dict[str, tuple[Loaded, ...]] = {}
+installed: dict[str, tuple[Loaded, ...]] = {}
+"""The operator's own signals that are here, by the SHA-256 of their wheel."""
 
 
 def _raw(buffer: Any) -> bytes:
@@ -47,14 +48,20 @@ def _raw(buffer: Any) -> bytes:
 
 
 def describe() -> dict[str, Any]:
-    """Return what this detector is."""
-    return {"id": detector_id(), "version": VERSION, "max_seconds": MAX_SECONDS}
+    """Return what this detector is; `requires` are the extensions without which it scores nothing."""
+    return {
+        "id": detector_id(),
+        "version": VERSION,
+        "max_seconds": MAX_SECONDS,
+        "requires": [asdict(one) for one in load_model().requires],
+    }
 
 
 def settle() -> None:
     """Read and import what a screening needs later: from now on it opens no file, so a snapshot of memory is whole."""
     import_module("numpy.fft")
-    load_model()
+    if load_model().requires:
+        import_module("wasm_detector.extensions")
     signal_codes()
 
 
@@ -121,7 +128,7 @@ async def install_extension(buffer: Any, file_name: str, sha256: str) -> None:
 
     Raises `ExtensionError` for other bytes than those of `sha256`, and for a wheel without a usable extension.
     """
-    if sha256 in _installed:
+    if sha256 in installed:
         return
     raw = _checked(buffer, sha256, file_name)
     micropip = import_module("micropip")  # There since `add_installer`, and in a browser alone.
@@ -132,7 +139,7 @@ async def install_extension(buffer: Any, file_name: str, sha256: str) -> None:
         wheel = Path(folder) / file_name
         wheel.write_bytes(raw)
         await micropip.install(f"emfs:{wheel}", deps=False)
-    _installed[sha256] = load_named(name, version)
+    installed[sha256] = load_named(name, version)
 
 
 def reader_of(found: Container) -> str:
@@ -195,7 +202,7 @@ def _equipped() -> Model:
         return model
     from wasm_detector.extensions import equip
 
-    return equip(model, _installed)
+    return equip(model, installed)
 
 
 def _observer(wanted: Any, model: Model) -> Any:
@@ -203,7 +210,7 @@ def _observer(wanted: Any, model: Model) -> Any:
 
     Those that the model weighs are no matter of its.
     """
-    heard = [one for each in wanted for one in _installed.get(each["sha256"], ())]
+    heard = [one for each in wanted for one in installed.get(each["sha256"], ())]
     loaded = [one for one in heard if one.name not in model.own]
     if not loaded:
         return None
@@ -214,7 +221,7 @@ def _observer(wanted: Any, model: Model) -> Any:
 
 def _missing(wanted: Any) -> list[Reason]:
     """Return a reason for each of the `wanted` that is not installed. What installs them may be missing as well."""
-    names = [str(each["name"]) for each in wanted if each["sha256"] not in _installed]
+    names = [str(each["name"]) for each in wanted if each["sha256"] not in installed]
     return [Reason(EXTENSION_FAILED, params={"name": name, "problem": "not_installed"}) for name in names]
 
 

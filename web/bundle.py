@@ -142,7 +142,7 @@ class PythonPart:
 
     lockfile: dict[str, Any]
     libraries: dict[str, str]
-    detector: dict[str, str]
+    detector: dict[str, Any]
 
 
 def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
@@ -184,8 +184,12 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
     lockfile = _lockfile(
         bundle, lock.version, core[runtime.LOCKFILE], numpy=folder / numpy, wheel=folder / wheel
     )
-    sha256 = runtime.sha256_of(folder / wheel)
-    return PythonPart(lockfile, libraries, {"id": found["detector"]["id"], "sha256": sha256})
+    detector = {
+        "id": found["detector"]["id"],
+        "sha256": runtime.sha256_of(folder / wheel),
+        "requires": found["detector"]["requires"],
+    }
+    return PythonPart(lockfile, libraries, detector)
 
 
 def _minify(bundle: Bundle, modules: list[Path], folder: Path) -> None:
@@ -304,6 +308,10 @@ def _summarise(dist: Path, say: Say) -> None:
     manifest = json.loads((dist / output.MANIFEST).read_text(encoding="utf-8"))
     for line in output.table(manifest):
         say(f"  {line}")
+    for one in manifest["detector"]["requires"]:
+        say(
+            f"  The detector weighs {one['name']}: list {one['package']} {one['version']} in PRELISTEN_EXTENSIONS"
+        )
 
 
 def main(arguments: list[str]) -> int:

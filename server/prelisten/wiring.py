@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
-from prelisten.checks.additions import equipped, load_extensions
+from prelisten.checks.additions import check_required, equipped, load_extensions
 from prelisten.checks.forensic import read_model
 from prelisten.config import Config
 from prelisten.decisions import activate_policy
@@ -36,8 +36,7 @@ def wire(config: Config) -> Services:
     wheels = listed_wheels(config.extensions)
     load_extensions(wheels)
     try:  # Without the models every screening would end as an error, hours later.
-        for model in (load_model(), load_forensic_model()):
-            equipped(model, wheels)
+        check_required(wheels, load_model(), load_forensic_model())
     except ModelError as error:
         raise ConfigError(str(error)) from error
     shadow_model = load_shadow_model(config.shadow_model, wheels) if config.shadow_model else None

@@ -8,19 +8,31 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 import soundfile as sf
 from playwright.sync_api import Page, Route
 
+from prelisten.config import load_config
+from prelisten.records import HintCheck, Recomputed, TokenState
+from prelisten.wheels import listed_wheels
+from prelisten.wiring import wire
 from tests.browser.conftest import Server, free_port, start_server
 from tests.browser.form_page import LOAD_MS, FormPage
+from tests.browser.own_model import checkout, weighing
+from tests.browser.test_start import start
 from tests.recordings import FORMATS, speech_like
-from wasm_detector.extensions import Observer, load_from
+from wasm_detector.extensions import Loaded, Observer, equip, load_from
+from wasm_detector.hint import Hint
+from wasm_detector.model import Requirement, parse_model
+from wasm_detector.scoring import logit
 from wasm_detector.screening import screen
 from wasm_detector.streaming import Stream
 
@@ -65,16 +77,19 @@ def recording() -> bytes:
     return FORMATS["wav"](speech_like(9.3, seed=7, rate=16_000), 16_000)
 
 
-def expected(installed: Path) -> float:
-    """Return what CPython hears with the installed extension."""
-    from importlib.metadata import distributions
-
+def example(installed: Path) -> tuple[Loaded, ...]:
+    """Return the installed extension."""
     sys.path.insert(0, str(installed))
     try:
         (found,) = distributions(name="prelisten-pause-depth", path=[str(installed)])
-        observer = Observer(load_from(found))
+        return load_from(found)
     finally:
         sys.path.remove(str(installed))
+
+
+def expected(installed: Path) -> float:
+    """Return what CPython hears with the installed extension."""
+    observer = Observer(example(installed))
     samples, rate = sf.read(io.BytesIO(recording()), dtype="float32")
     stream = Stream(rate, observe=observer.hear)
     stream.push(samples, start=0)
@@ -169,3 +184,146 @@ def test_a_listed_wheel_that_is_not_installed_stops_the_start(wheels: Path, tmp_
     ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
     assert ended.returncode != 0
     assert "pip install prelisten-pause-depth==1.0.0" in ended.stdout + ended.stderr
+
+
+@dataclass
+class OwnModel:
+    """A server whose browser's model was trained with the example, and what that model says."""
+
+    server: Server
+    hint: Hint
+
+
+@pytest.fixture(scope="module")
+def own(wheels: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnModel]:
+    """The checkout of an operator who has trained the browser's model with the example, served."""
+    (wheel,) = listed_wheels(wheels)
+    model = weighing(
+        Requirement("pause_depth", wheel.name, wheel.version, wheel.sha256),
+        at=expected(installed) + 5.0,
+        width=10.0,
+        weight=2.0,
+    )
+    tree = checkout(tmp_path_factory.mktemp("checkout"), model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (tree, tree / "server", installed))))
+        patch.chdir(tree)
+        started = start_server(tmp_path_factory.mktemp("own") / "data", extensions=str(wheels))
+    samples, rate = sf.read(io.BytesIO(recording()), dtype="float32")
+    ready = equip(parse_model(model), {wheel.sha256: example(installed)})
+    yield OwnModel(started, screen(samples, rate, model=ready))
+    started.stop()
+
+
+KEPT = """
+async () => {
+  while (!(await (await caches.open("prelisten-snapshots")).keys()).length) {
+    await new Promise((again) => setTimeout(again, 100));
+  }
+}
+"""
+
+
+def sent(form: FormPage, server: Server) -> HintCheck:
+    """Send the form; return what the server says of the token when it has heard the recording."""
+    form.send()
+    form.page.locator("[data-decision]:not([data-decision=hold])").wait_for(timeout=LOAD_MS)
+    services = wire(load_config({}, data=server.data))
+    with services.storage.read() as tx:
+        check = tx.submission(form.page.url.rpartition("/")[2]).hint_check
+    services.storage.close()
+    return check
+
+
+def counted(reasons: list[dict]) -> dict:
+    """Return the one reason of a measure that weighs."""
+    (reason,) = [reason for reason in reasons if reason["code"] == "EXTENSION_COUNTED"]
+    return reason
+
+
+def assert_weighed(result: dict, hint: Hint) -> None:
+    """See that the page says what CPython says, and that the measure's weight is its part of the sum."""
+    ours, reason = hint.to_dict(), counted(result["reasons"])
+    theirs, weights = counted(ours["reasons"]), [signal["weight"] for signal in result["signals"]]
+    assert result["detector"] == ours["detector"]
+    assert result["spoof_score"] == pytest.approx(ours["spoof_score"], abs=1e-4)
+    assert reason["weight"] == pytest.approx(theirs["weight"], abs=2e-4)
+    assert reason["params"]["value"] == pytest.approx(theirs["params"]["value"], abs=1e-3)
+    assert result["bias"] + sum(weights) == pytest.approx(logit(result["spoof_score"]), abs=5e-3)
+    assert reason["weight"] in weights
+
+
+def test_a_model_trained_with_it_weighs_it_in_the_page(page: Page, own: OwnModel) -> None:
+    """Score, value and weight as on the server; the claim says so and is true there."""
+    form = FormPage(page, own.server.url).open()
+    form.choose(recording())
+    form.wait_for("done")
+    assert_weighed(form.result(), own.hint)
+    assert "it counts towards the result" in form.text()
+    check = sent(form, own.server)
+    assert (check.token, check.recomputed) == (TokenState.OK, Recomputed.MATCH)
+    assert "EXTENSION_COUNTED" in check.claim["reasons"]
+    assert not [line for line in form.lines if line.startswith(("CSP", "ERROR"))]
+
+
+def test_the_second_visit_weighs_it_too(page: Page, own: OwnModel) -> None:
+    """The snapshot was made without the wheel, and is taken up: the wheel comes afterwards."""
+    form = FormPage(page, own.server.url).open()
+    form.choose(recording())
+    form.wait_for("done")
+    page.evaluate(KEPT)
+    page.reload()
+    form.choose(recording())
+    form.wait_for("done")
+    assert_weighed(form.result(), own.hint)
+    assert start(page)[-1]["start"] == "snapshot"
+
+
+def test_a_slow_challenge_is_waited_for_where_the_model_needs_it(page: Page, own: OwnModel) -> None:
+    """Longer than a recording waits for what is only shown."""
+
+    def late(route: Route) -> None:
+        time.sleep(3)
+        route.continue_()
+
+    page.context.route("**/v1/challenge", late)
+    form = FormPage(page, own.server.url).open()
+    form.choose(recording())
+    form.wait_for("done")
+    assert_weighed(form.result(), own.hint)
+
+
+def test_without_a_challenge_there_is_no_score_and_the_form_goes(page: Page, own: OwnModel) -> None:
+    """The person reads that it could not be loaded; checking again helps when the server is back."""
+    page.context.route("**/v1/challenge", lambda route: route.fulfill(status=500))
+    form = FormPage(page, own.server.url).open()
+    form.choose(recording())
+    assert form.wait_for("error", "done") == "error"
+    assert form.result() is None
+    assert "could not be loaded" in page.locator("prelisten-check [part=error]").inner_text()
+    page.context.unroute("**/v1/challenge")
+    page.get_by_role("button", name="Check again").click()
+    form.wait_for("done")
+    assert_weighed(form.result(), own.hint)
+    page.context.route("**/v1/challenge", lambda route: route.fulfill(status=500))
+    page.reload()
+    form.choose(recording())
+    form.wait_for("error")
+    assert sent(form, own.server).token is TokenState.ABSENT
+
+
+def test_other_bytes_than_the_model_was_trained_with_give_no_score(page: Page, own: OwnModel) -> None:
+    """Nothing is said of the recording; the console names the wheel, and the form goes without a token."""
+    page.context.route(
+        f"**/{WHEEL}", lambda route: route.fulfill(body=b"other", content_type="application/zip")
+    )
+    page.add_init_script(
+        "addEventListener('prelisten-error', ({ detail }) => console.log('WHY', detail.code, detail.message))"
+    )
+    form = FormPage(page, own.server.url).open()
+    form.choose(recording())
+    assert form.wait_for("error", "done") == "error"
+    assert form.result() is None
+    (why,) = form.told("WHY model_error")
+    assert "pause_depth of prelisten-pause-depth 1.0.0" in why
+    assert sent(form, own.server).token is TokenState.ABSENT

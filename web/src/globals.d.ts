@@ -2,7 +2,7 @@
 declare const __FILES__: Record<string, { sha256: string; bytes: number }>;
 declare const __LIBRARIES__: Record<string, string>;
 declare const __LOCKFILE__: object;
-declare const __DETECTOR__: { id: string; sha256: string };
+declare const __DETECTOR__: { id: string; sha256: string; requires?: { name: string; sha256: string }[] };
 declare const __BUNDLE__: string;
 declare const __EARLY__: Record<string, string>;
 declare const __LOCALES__: string[];

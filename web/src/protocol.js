@@ -90,7 +90,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "decoded", job: number, frames: number, sampleRate: number}
  *   | {kind: "undecodable", job: number, code: string, message: string}
  *   | {kind: "samples", job: number, start: number, samples: Float32Array}
- *   | {kind: "hear", job: number, sampleRate: number, port: MessagePort}
+ *   | {kind: "hear", job: number, sampleRate: number, port: MessagePort, extensions?: Extensions}
  *   | {kind: "cancel", job: number}} FromPage
  *
  * @typedef {{kind: "loading", loaded: number, total: number}
@@ -117,10 +117,11 @@ export class ScreeningError extends Error {
   }
 }
 
-/** Pyodide names the class of a Python error; these two are about the recording. @type {Record<string, string>} */
+/** Pyodide names the class of a Python error: the first two are about the recording, the last about the site. @type {Record<string, string>} */
 const DETECTOR_ERRORS = {
   InvalidWaveformError: "invalid_waveform",
   UnreadableContainerError: "unreadable_container",
+  ModelError: "model_error",
 };
 
 /**

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from prelisten.checks.additions import required_by
+from prelisten.checks.additions import MODELS, required_by
 from prelisten.config import load_config
 from prelisten.errors import ConfigError
 from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, read_manifest
@@ -39,8 +39,8 @@ EVERY = {"client": 4, "server": 8}
 """The robustness table takes every fourth clip, and of the slower forensic detector every eighth."""
 
 PLACES = {
-    "client": ("wasm_detector/model.safetensors", "wasm_detector/MODEL_CARD.md"),
-    "server": ("server/prelisten/checks/forensic.safetensors", "server/prelisten/checks/FORENSIC_CARD.md"),
+    "client": (MODELS["client"], "wasm_detector/MODEL_CARD.md"),
+    "server": (MODELS["server"], "server/prelisten/checks/FORENSIC_CARD.md"),
 }
 """Where the repository keeps each tier's model and card."""
 

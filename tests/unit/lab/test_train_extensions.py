@@ -98,7 +98,7 @@ def test_its_weight_is_what_it_adds(model: Model, wheel: Wheel) -> None:
 def test_browser_and_server_say_the_same(model: Model, wheel: Wheel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the browser's door, with the wheel as it comes over the network: before it is there, no analysis."""
     monkeypatch.setattr(browser, "load_model", lambda: model)
-    monkeypatch.setattr(browser, "_installed", {})
+    monkeypatch.setattr(browser, "installed", {})
     samples = speech_like(6.0, seed=4)
     with pytest.raises(ModelError, match=NAME):
         browser.Analysis(RATE)

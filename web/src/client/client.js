@@ -104,13 +104,15 @@ export class Client {
    * @param {MessagePort} port brings its samples, mono Float32Arrays
    * @param {(hint?: RollingHint | null) => void} told null as long as there is nothing to say yet; nothing when no more
    *   will come: the machine is too slow, or the worker is gone
+   * @param {import("../protocol.js").Extensions} [listed] the site's own signals; only those that weigh are heard
    * @returns {() => void} ends it
    */
-  hear(sampleRate, port, told) {
+  hear(sampleRate, port, told, listed) {
     const id = (this.#lastJob += 1);
     this.#listeners.set(id, told);
     try {
-      this.#post({ kind: Ask.HEAR, job: id, sampleRate, port }, [port]);
+      const extensions = __DETECTOR__.requires?.length ? listed : undefined;
+      this.#post({ kind: Ask.HEAR, job: id, sampleRate, port, extensions }, [port]);
     } catch {
       this.#listeners.delete(id); // `screen` will meet the same and say it.
     }

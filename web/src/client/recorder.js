@@ -203,10 +203,11 @@ export class Recorder {
     if (audio !== this.#audio) return; // The recording has ended meanwhile.
     const node = new AudioWorkletNode(audio, "prelisten-microphone", { numberOfOutputs: 0 });
     audio.createMediaStreamSource(stream).connect(node);
-    this.#unhear = client.hear(audio.sampleRate, node.port, (hint) => {
+    const told = (/** @type {RollingHint | null | undefined} */ hint) => {
       this.#hint = hint;
       this.listener.changed();
-    });
+    };
+    this.#unhear = client.hear(audio.sampleRate, node.port, told, session.extensions);
   }
 
   /** Let go of the microphone: the browser's own sign of it disappears. */

@@ -1,6 +1,7 @@
 // @ts-check
 // Listening to one file, from the challenge to the outcome; also without an element, for upload libraries.
 
+import { Code, ScreeningError } from "../protocol.js";
 import { Session } from "./session.js";
 
 /** @typedef {import("../protocol.js").Outcome} Outcome */
@@ -21,6 +22,8 @@ import { Session } from "./session.js";
 
 // How long a recording waits for a server that is slow to say what else to listen for.
 const CHALLENGE_MS = 2_000;
+// A detector that weighs the site's own signals cannot do without.
+const NEEDS_EXTENSIONS = Boolean(__DETECTOR__.requires?.length);
 export const MAX_SECONDS = 120;
 
 /**
@@ -31,13 +34,23 @@ export const MAX_SECONDS = 120;
  * @throws {import("../protocol.js").ScreeningError}
  */
 export async function listen({ client, session }, file, { test, maxSeconds, signal, onProgress }) {
-  const asked = session.challenge(signal).catch(() => {}); // Early, for its settings; sealing asks again.
-  if (test) await asked;
+  const asked = session.settings(signal); // Early; sealing asks again.
+  const tried = asked.catch(() => {});
+  if (test) await tried;
   else client.warm(); // Meanwhile the challenge tells which signals the site has besides.
-  await Promise.race([asked, new Promise((resolve) => setTimeout(resolve, CHALLENGE_MS))]);
+  await Promise.race([tried, NEEDS_EXTENSIONS ? tried : new Promise((resolve) => setTimeout(resolve, CHALLENGE_MS))]);
   if (test && session.fixed) return session.fixedOutcome(file);
+  if (NEEDS_EXTENSIONS) await asked.catch(unloaded);
   const most = Math.min(maxSeconds || MAX_SECONDS, session.ui.max_seconds ?? Infinity);
   return client.screen(file, { maxSeconds: most, extensions: session.extensions, signal, onProgress });
+}
+
+/**
+ * @param {unknown} error
+ * @returns {never}
+ */
+function unloaded(error) {
+  throw new ScreeningError(Code.LOAD, `the challenge, which lists signals that the detector needs, did not come: ${error}`);
 }
 
 /**

@@ -41,7 +41,7 @@ function receive(message) {
   } else if (message.kind === Ask.SCREEN) {
     screen(message.job, message.file, message.maxSeconds, message.extensions);
   } else if (message.kind === Ask.HEAR) {
-    follow(message.job, message.sampleRate, message.port);
+    follow(message.job, message.sampleRate, message.port, message.extensions);
   } else if (message.kind === Ask.CANCEL) {
     const job = jobs.get(message.job);
     if (job) job.cancelled = true;
@@ -65,6 +65,13 @@ function load() {
     },
   );
   return loading;
+}
+
+/** @param {import("../protocol.js").Extensions} [extensions] */
+async function loadWith(extensions) {
+  const detector = await load();
+  if (extensions) await install(detector, extensions);
+  return detector;
 }
 
 /** Do what can wait when no recording has come for a while. */
@@ -127,12 +134,13 @@ async function screen(id, file, maxSeconds, extensions) {
  * @param {number} id
  * @param {number} sampleRate
  * @param {MessagePort} port where its samples come from
+ * @param {import("../protocol.js").Extensions} [extensions] those that the detector needs
  */
-async function follow(id, sampleRate, port) {
+async function follow(id, sampleRate, port, extensions) {
   const job = begin(id);
   const ended = new Promise((resolve) => (job.answer = resolve));
   try {
-    await hear(load(), sampleRate, port, ended, (hint) => tell({ kind: Tell.HEARD, job: id, hint }));
+    await hear(loadWith(extensions), sampleRate, port, ended, (hint) => tell({ kind: Tell.HEARD, job: id, hint }));
   } catch (error) {
     tell({ kind: Tell.FAILED, job: id, ...errorData(error) });
   } finally {
