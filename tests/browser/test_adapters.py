@@ -5,6 +5,7 @@ Each carries the token of its file to the server, which says what it is worth; a
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import re
 import sys
@@ -19,6 +20,7 @@ from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from prelisten.config import load_config
+from prelisten.hints.verify import read_token
 from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services
 from prelisten.records import Submission, TokenState
@@ -191,23 +193,63 @@ SPY = """async (firstHangs) => {
 }"""
 
 
-def test_uppy_has_one_file_heard_after_the_other(page: Page, site: Site) -> None:
+@pytest.mark.parametrize("name", ["uppy", "filepond"])
+def test_one_file_is_heard_after_the_other(page: Page, site: Site, name: str) -> None:
     """One worker hears: files that share it would all be late."""
-    opened(page, site, "uppy")
+    opened(page, site, name)
     page.evaluate(SPY, False)
     choose(page, recording(68), recording(69), recording(70))
-    SEND["uppy"](page)
+    SEND[name](page)
     assert list(site.tokens(page, 3).values()) == [TokenState.OK] * 3
     assert page.evaluate("[window.calls, window.most]") == [3, 1]
 
 
-def test_uppy_waits_once_for_several_files(page: Page, site: Site) -> None:
+@pytest.mark.parametrize("name", ["uppy", "filepond"])
+def test_several_files_wait_once(page: Page, site: Site, name: str) -> None:
     """The first is heard for ever: the second has no time of its own, and both are uploaded without a token."""
-    opened(page, site, "uppy", 'test: "high", wait: 300')
+    opened(page, site, name, 'test: "high", wait: 300')
     page.evaluate(SPY, True)
     choose(page, recording(71), recording(72))
-    SEND["uppy"](page)
+    SEND[name](page)
     assert list(site.tokens(page, 2).values()) == [TokenState.ABSENT] * 2
+
+
+def test_filepond_in_chunks_sends_the_token_first(page: Page, site: Site) -> None:
+    """With `chunkUploads` the request that begins the upload carries the token; the pieces are the recording."""
+    content, begun, pieces = recording(76), [], []
+
+    def take(route):
+        request = route.request
+        if request.method == "PATCH":
+            pieces.append(request.post_data_buffer)
+        else:
+            begun.append(request)
+        route.fulfill(body="the-upload", content_type="text/plain")
+
+    def in_chunks(route):
+        script = (site.built / "filepond/main.js").read_text()
+        chunks = 'chunkUploads: true, chunkForce: true, chunkSize: 20000, name: "voice",\n  credits'
+        assert script.count('name: "voice",\n  credits') == 1
+        script = script.replace('name: "voice",\n  credits', chunks).replace(
+            OPTION, f'{OPTION}, test: "high"'
+        )
+        route.fulfill(body=script, content_type="text/javascript")
+
+    for address in ("**/submit", "**/?patch=*"):
+        page.route(address, take)
+    page.route("**/filepond/main.js", in_chunks)
+    FormPage(page, f"{site.url}/filepond/").open()
+    choose(page, content)
+    SEND["filepond"](page)
+    page.locator("[data-filepond-item-state=processing-complete]").wait_for()
+    assert b"".join(pieces) == content
+    assert len(pieces) > 2
+    [first] = begun
+    token = re.search(rb'name="voice-hint"\r\n\r\n(.+?)\r\n', first.post_data_buffer)[1].decode()
+    sealed = read_token(token, site.services.keys)
+    assert sealed
+    assert sealed.claim.file.sha256 == hashlib.sha256(content).hexdigest()
+    assert first.headers["upload-length"] == str(len(content))
 
 
 THROW = '() => { throw new Error("the page"); }'

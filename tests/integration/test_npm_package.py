@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -181,6 +182,23 @@ def test_adapters_compile_in_a_project(node, adapted):
     order = {"compilerOptions": options, "files": ["adapted.tsx", *files, "react/main.tsx"]}
     (adapted / "adapted.json").write_text(json.dumps(order))
     tsc(node, adapted / "adapted.json", adapted)
+
+
+def test_vue_example_is_typed(node, adapted):
+    """Its template too, by Vue's own compiler: as it stands it is right, a wrong property or listener is an error."""
+    example = adapted / "vue"
+    shutil.copytree(WEB / "examples" / "vue", example)
+    options = {**STRICT, "skipLibCheck": True, "preserveSymlinks": True}
+    order = {"compilerOptions": options, "include": ["vue/*.ts", "vue/*.vue"]}
+    (adapted / "vue.json").write_text(json.dumps(order))
+    compiler = adapted / "node_modules" / "vue-tsc" / "bin" / "vue-tsc.js"
+    command = (str(node.node), str(compiler), "--noEmit", "-p", "vue.json")
+    call(node, *command, cwd=adapted)
+    form = (example / "Form.vue").read_text()
+    for wrong in (":wait=\"'later'\"", '@result="(event: number) => event"'):
+        (example / "Form.vue").write_text(form.replace('action="voice-upload"', wrong))
+        with pytest.raises(toolchain.ToolError, match="TS2322"):
+            call(node, *command, cwd=adapted)
 
 
 def test_adapters_ask_for_the_libraries_that_they_were_tried_with():

@@ -1,6 +1,6 @@
 // @ts-check
 // FilePond: a plugin that hears each recording before it is processed, and `ondata` that puts the token into the form.
-import { hintFor, spend, warm } from "./hint.js";
+import { hintFor, spend, WAIT_MS, warm } from "./hint.js";
 
 /** @typedef {import("./hint.d.ts").HintOptions} HintOptions */
 
@@ -12,6 +12,7 @@ const KEY = "prelisten";
  * @param {HintOptions} [options]
  */
 export function prelisten(options = {}) {
+  const inTurn = queue(Math.min(WAIT_MS, options.wait ?? WAIT_MS));
   return (/** @type {any} */ { addFilter }) => {
     addFilter("LOAD_FILE", async (/** @type {Blob} */ file) => {
       warm(file, options); // FilePond need not wait for it.
@@ -19,12 +20,28 @@ export function prelisten(options = {}) {
     });
     addFilter("PREPARE_OUTPUT", async (/** @type {Blob} */ output, /** @type {any} */ { item }) => {
       if (!(output instanceof Blob)) return output; // Another plugin has made several files of it.
-      const { token } = await hintFor(output, options);
+      const { token } = await inTurn((wait) => hintFor(output, { ...options, wait }));
       item.setMetadata(KEY, token, true);
       item.onOnce("process-complete", () => spend(output));
       return output;
     });
     return { options: {} };
+  };
+}
+
+/**
+ * FilePond prepares several files at a time, and one worker hears them: one after the other, most are heard in time.
+ * @param {number} waitMs the longest that each may take, its turn included
+ * @returns {<T>(task: (leftMs: number) => Promise<T>) => Promise<T>}
+ */
+function queue(waitMs) {
+  /** @type {Promise<unknown>} */
+  let last = Promise.resolve();
+  return (task) => {
+    const end = performance.now() + waitMs;
+    const own = last.then(() => task(Math.floor(end - performance.now())));
+    last = own.catch(() => {});
+    return own;
   };
 }
 
