@@ -255,12 +255,13 @@ def test_without_javascript_the_form_sends_the_file(server, browser) -> None:
 
 
 def test_person_who_sends_during_the_check_is_told_and_can_go_at_once(form: FormPage) -> None:
-    """A held submit says that it waits, and why; "Send now" sends the file without a hint."""
+    """A held submit says that it waits, why and how long; "Send now" sends the file without a hint."""
+    form.page.locator("prelisten-check").evaluate("check => { check.wait = 13_500; }")
     form.page.route("**/*.wasm", lambda route: None)  # The runtime never arrives.
     form.choose(wav_bytes(speech_like(4.0, seed=61)))
     form.page.locator("#send").press("Enter")
     panel = form.page.locator("prelisten-check .panel")
-    expect(panel).to_contain_text("sent as soon as the check is done", timeout=10_000)
+    expect(panel).to_contain_text("sent as soon as the check is done, in 14 seconds", timeout=10_000)
     panel.get_by_role("button", name="Send now").click()
     form.page.wait_for_url("**/submissions/*")
     assert form.entries() == ["idempotency_key", "voice"]

@@ -75,6 +75,7 @@ export class PrelistenCheck extends FormControl {
   #checked = [];
   #declared = false;
   #held = false;
+  #seconds = 0; // That a submit is held at most.
   #formDisabled = false;
   /** @type {ReturnType<typeof joinHold> | null} */
   #hold = null;
@@ -204,7 +205,7 @@ export class PrelistenCheck extends FormControl {
     this.#hold = form && joinHold(form, {
       wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
       needsHold: () => this.#needsHold(),
-      prepare: (signal) => this.#prepare(signal),
+      prepare: (signal, ms) => this.#prepare(signal, ms),
       inspect: (entries) => this.#isSwapped() && entries.delete(this._entryName),
     });
   }
@@ -351,9 +352,11 @@ export class PrelistenCheck extends FormControl {
   /**
    * Wait for the result, then have it sealed. Called while the submit is held; `signal` ends when the time is over.
    * @param {AbortSignal} signal
+   * @param {number} ms
    * @returns {Promise<boolean>} false only when a file on disk is no longer the one that was heard
    */
-  async #prepare(signal) {
+  async #prepare(signal, ms) {
+    this.#seconds = Math.ceil(ms / 1000);
     this.#wait(true);
     signal.addEventListener("abort", () => this.#checks.spend(), { once: true }); // The form goes with what there is.
     try {
@@ -366,7 +369,7 @@ export class PrelistenCheck extends FormControl {
   /** @param {boolean} held whether a submit waits, so that the person sees why nothing seems to happen */
   #wait(held) {
     this.#held = held;
-    if (held && this.#checks.isBusy) this.#announcer.say("ui.sending");
+    if (held && this.#checks.isBusy) this.#announcer.say("ui.sending", { seconds: this.#seconds });
     this.requestUpdate();
   }
 
@@ -450,6 +453,7 @@ export class PrelistenCheck extends FormControl {
       isTest: Boolean(this.test && this.#session?.fixed),
       error: code ? this.#sentence(code) : "",
       held: this.#held,
+      seconds: this.#seconds,
       cancel: () => {
         if (this.#held) this.cancel(); // "Send now" is about all.
         else check.cancel();

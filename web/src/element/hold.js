@@ -12,7 +12,7 @@ const SAME_TASK_MS = 100;
  * @typedef {{
  *   wait: () => number,
  *   needsHold: () => boolean,
- *   prepare: (signal: AbortSignal) => Promise<boolean>,
+ *   prepare: (signal: AbortSignal, ms: number) => Promise<boolean>,
  *   inspect: (entries: FormData) => void,
  * }} Participant `prepare` resolves to false when the person must choose again before anything is sent; `inspect`
  *   takes out of a form's entries what must not be sent, each time when they are read
@@ -114,8 +114,9 @@ class Hold {
   /** @param {Participant[]} waiting */
   async #hold(waiting) {
     const held = (this.#held = new AbortController());
-    const timer = setTimeout(() => held.abort(), Math.max(...waiting.map(({ wait }) => wait())));
-    const mayGo = await Promise.all(waiting.map((participant) => this.#prepared(participant, held.signal)));
+    const ms = Math.max(...waiting.map(({ wait }) => wait()));
+    const timer = setTimeout(() => held.abort(), ms);
+    const mayGo = await Promise.all(waiting.map((participant) => this.#prepared(participant, held.signal, ms)));
     clearTimeout(timer);
     if (this.#held !== held) return; // Withdrawn.
     this.#held = null;
@@ -127,15 +128,16 @@ class Hold {
   /**
    * @param {Participant} participant
    * @param {AbortSignal} signal
+   * @param {number} ms
    * @returns {Promise<boolean>} true as soon as it is prepared, has failed or left, or the time is over
    */
-  #prepared(participant, signal) {
+  #prepared(participant, signal, ms) {
     /** @type {Promise<boolean>} */
     const prepared = new Promise((resolve) => {
       const go = () => resolve(true);
       this.#waiting.set(participant, go);
       signal.addEventListener("abort", go, { once: true });
-      participant.prepare(signal).then(resolve, go);
+      participant.prepare(signal, ms).then(resolve, go);
     });
     return prepared.finally(() => this.#waiting.delete(participant));
   }

@@ -25,6 +25,7 @@ export { fill };
  *   show: string,
  *   error: string,
  *   held: boolean,
+ *   seconds: number,
  *   isTest: boolean,
  *   cancel: () => void,
  *   retry: () => void,
@@ -120,7 +121,7 @@ function name({ title, file }, { html, nothing }) {
  */
 function busy(view, lit) {
   const { html, nothing } = lit;
-  const { catalogue, language, state, progress, held, cancel } = view;
+  const { catalogue, language, state, progress, held, seconds, cancel } = view;
   const here = progress?.phase === state ? progress : null;
   return html`
     <div part="details" class="panel busy">
@@ -130,7 +131,7 @@ function busy(view, lit) {
         <div class="words">
           <p part="summary" class="title">${catalogue[`ui.${state}`]}</p>
           <p class="soft number">${here ? detail(catalogue, here, language) : nothing}</p>
-          ${held ? html`<p>${catalogue["ui.sending"]}</p>` : nothing}
+          ${held ? html`<p>${fill(catalogue["ui.sending"], { seconds }, language)}</p>` : nothing}
         </div>
         <div part="actions" class="actions">
           <slot name="actions"></slot>
