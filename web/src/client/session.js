@@ -95,6 +95,7 @@ export class Session {
     if (this.fixed) ({ answer, restMs } = await this.#post("challenge", { ...body, test: this.fixed }));
     this.ui = answer.ui ?? {};
     this.extensions = answer.extensions;
+    if (asked !== this.#wanted()) return answer; // Another one is asked for, or will be.
     this.#asked = asked;
     this.#restMs = restMs;
     return (this.#challenge = answer);
@@ -155,8 +156,8 @@ export class Session {
    * @returns {Promise<Sealed>}
    */
   async #seal(file, outcome, signal) {
+    const asked = this.#wanted();
     const { challenge, cid } = await this.challenge(signal);
-    const asked = this.#asked;
     const claim = {
       v: 1,
       cid,
