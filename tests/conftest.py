@@ -1,9 +1,13 @@
-"""What tests of every folder may use: databases and stores, real ones."""
+"""What tests of every folder may use: databases and stores, real ones; and that nothing outlives a test run."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +50,39 @@ def redis_server(redis_running: RedisServer) -> Iterator[RedisServer]:
     redis_running.stop()
     redis_running.start()
     return redis_running
+
+
+RUNS = pytest.StashKey[set[str]]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Note the mark that a process of the tests gives to all that it starts."""
+    node.config.stash.setdefault(RUNS, set()).add(node.workerinput["testrunuid"])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """End what a process of the tests left behind when it was killed: no fixture of it can."""
+    if error:
+        run, worker = node.workerinput["testrunuid"], node.workerinput["workerid"]
+        _end_marked(f"PYTEST_XDIST_TESTRUNUID={run}", f"PYTEST_XDIST_WORKER={worker}")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what is left when the run was broken off."""
+    for run in config.stash.get(RUNS, ()):
+        _end_marked(f"PYTEST_XDIST_TESTRUNUID={run}")
+
+
+def _end_marked(*marks: str) -> None:
+    """Kill every process that was started with these variables; Linux tells, elsewhere nothing is done."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if {mark.encode() for mark in marks} <= set(path.read_bytes().split(b"\0")):
+                print(f"\nleft behind by the tests, ended now: {_command(path.parent)}")
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def _command(process: Path) -> str:
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()[:120]

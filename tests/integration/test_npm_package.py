@@ -90,8 +90,8 @@ h(VueCheck, { maxSeconds: "60" });
 void [hint, sent];
 """
 SAME = """
-import { PrelistenCheck as Real } from "./src/element/element.js";
-import { PrelistenCheck as Told, type Options } from "./index.js";
+import { PrelistenCheck as Real } from "WEB/src/element/element.js";
+import { PrelistenCheck as Told, type Options } from "WEB/index.js";
 export const instance: Told = new Real();
 export const statics: Pick<typeof Told, "define" | "screen" | "warm"> = Real;
 export const options: Options = new Real();
@@ -212,21 +212,13 @@ def test_adapters_ask_for_the_libraries_that_they_were_tried_with():
         assert pinned[name].split(".")[0] == wanted.removeprefix("^").split(".")[0], name
 
 
-def test_told_types_are_those_of_the_element(node):
+def test_told_types_are_those_of_the_element(node, tmp_path):
     """What `index.d.ts` says of the class is what the class is."""
-    source, project = WEB / ".told.ts", WEB / ".told.json"
-    try:
-        source.write_text(SAME)
-        project.write_text(
-            json.dumps(
-                {"extends": "./jsconfig.json", "include": ["src/globals.d.ts"], "files": [source.name]}
-            )
-        )
-        call(node, str(node.npm), "run", "--silent", "types", cwd=WEB)
-        tsc(node, project, WEB)
-    finally:
-        source.unlink(missing_ok=True)
-        project.unlink(missing_ok=True)
+    (tmp_path / "told.ts").write_text(SAME.replace("WEB", WEB.as_posix()))
+    order = {"extends": str(WEB / "jsconfig.json"), "include": [str(WEB / "src/globals.d.ts")]}
+    (tmp_path / "told.json").write_text(json.dumps(order | {"files": ["told.ts"]}))
+    call(node, str(node.npm), "run", "--silent", "types", cwd=WEB)
+    tsc(node, tmp_path / "told.json", WEB)
 
 
 def test_manifest_names_what_the_element_has():
