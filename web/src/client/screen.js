@@ -40,7 +40,7 @@ export async function listen({ client, session }, file, { test, maxSeconds, sign
   else client.warm(); // Meanwhile the challenge tells which signals the site has besides.
   await Promise.race([tried, NEEDS_EXTENSIONS ? tried : new Promise((resolve) => setTimeout(resolve, CHALLENGE_MS))]);
   if (test && session.fixed) return session.fixedOutcome(file);
-  if (NEEDS_EXTENSIONS) await asked.catch(unloaded);
+  if (NEEDS_EXTENSIONS && !signal?.aborted) await asked.catch(unloaded);
   const most = Math.min(maxSeconds || MAX_SECONDS, session.ui.max_seconds ?? Infinity);
   return client.screen(file, { maxSeconds: most, extensions: session.extensions, signal, onProgress });
 }
