@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Page, Request, Route
 
 # Runs before the page's own scripts. A strict policy forbids to wait by an evaluated function, so the page tells.
 WATCH = """
@@ -77,3 +77,9 @@ class FormPage:
     def posts(self) -> list[str]:
         """Return the paths of all POST requests, in order."""
         return [r.url.removeprefix(self.url) for r in self.requests if r.method == "POST"]
+
+
+def without_audio_decoder(route: Route) -> None:
+    """Serve the worker as a browser without WebCodecs runs it."""
+    found = route.fetch()
+    route.fulfill(response=found, body=f"delete globalThis.AudioDecoder;\n{found.text()}")

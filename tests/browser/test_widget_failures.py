@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import time
 
 import pytest
 from playwright.sync_api import Route
 
-from tests.browser.form_page import FormPage
-from tests.recordings import FORMATS, speech_like, wav_bytes
+from tests.browser.form_page import FormPage, without_audio_decoder
+from tests.recordings import speech_like, wav_bytes
 
 RECORDING = wav_bytes(speech_like(3.0, seed=21))
 STILL = "You can still send"
@@ -128,18 +129,21 @@ def test_what_is_no_recording_gets_a_sentence(form: FormPage, content: bytes, se
     assert form.told("ERROR") == []
 
 
-def without_audio_decoder(route: Route) -> None:
-    """Serve the worker as a browser without WebCodecs runs it."""
-    found = route.fetch()
-    route.fulfill(response=found, body=f"delete globalThis.AudioDecoder;\n{found.text()}")
-
-
 def test_too_long_for_the_page_is_said(form: FormPage) -> None:
-    """Where the browser has no WebCodecs, a recording whose PCM would fill the tab is not decoded on the page."""
+    """What would fill the tab at once, and cannot be cut, is not decoded where there is no WebCodecs."""
     form.page.route("**/v1/b/*/worker.js", without_audio_decoder)
-    flac = bytearray(FORMATS["flac"](speech_like(2.0, seed=23), 16_000))
-    flac[22:26] = (4 * 3600 * 16_000).to_bytes(4, "big")  # STREAMINFO: four hours of samples.
-    form.choose(bytes(flac), "long.flac", "audio/flac")
+    rate_of_48_000 = bytes.fromhex("400ebb80000000000000")  # A float of 80 bits.
+    hours = struct.pack(">HIH", 2, 4 * 3600 * 48_000, 16)
+    aiff = (
+        b"AIFFCOMM"
+        + struct.pack(">I", 18)
+        + hours
+        + rate_of_48_000
+        + b"SSND"
+        + struct.pack(">I", 408)
+        + bytes(408)
+    )
+    form.choose(b"FORM" + struct.pack(">I", len(aiff)) + aiff, "long.aiff", "audio/aiff")
     form.wait_for("unsupported")
     assert "too long to be checked in the browser" in form.text()
 

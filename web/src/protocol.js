@@ -8,6 +8,7 @@
 //                             <-        decode {probe}               only where the worker has no decoder for it
 //   decoded {frames, rate}    ->        (meanwhile the worker hashes the file)
 //                             <-        want {start, end}            one piece at a time: memory stays bounded
+//                             <-        section {bytes, sampleRate}  instead of both, where all at once would be too much
 //   samples {samples, start}  ->
 //                             <-        progress {phase, fraction}
 //                             <-        finished {result, claim}     or failed {code, message}
@@ -35,6 +36,7 @@ export const Tell = /** @type {const} */ ({
   READY: "ready",
   DECODE: "decode",
   WANT: "want",
+  SECTION: "section",
   PROGRESS: "progress",
   HEARD: "heard",
   FINISHED: "finished",
@@ -98,6 +100,7 @@ export const Code = /** @type {const} */ ({
  *   | {kind: "ready", detector: Detector, start: "cold"|"snapshot", times: Record<string, number>}
  *   | {kind: "decode", job: number, probe: Probe}
  *   | {kind: "want", job: number, start: number, end: number}
+ *   | {kind: "section", job: number, bytes: Uint8Array<ArrayBuffer>, sampleRate: number}
  *   | {kind: "progress", job: number, progress: Progress}
  *   | {kind: "heard", job: number, hint?: RollingHint | null}
  *   | {kind: "finished", job: number, outcome: Outcome}

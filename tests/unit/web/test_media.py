@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import io
 import json
@@ -14,9 +15,10 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from scipy.signal import correlate
 
 from tests.media_files import media_file
-from tests.recordings import speech_like
+from tests.recordings import FORMATS, speech_like
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "web"))
@@ -25,7 +27,7 @@ toolchain = importlib.import_module("bundling.toolchain")
 # What a browser without further decoders knows; a decoder gives a sample for each byte, at 100 Hz.
 BROWSER = """
 import { readFile } from "node:fs/promises";
-const [media, demux, frames, given] = process.argv.slice(2);
+const [media, demux, frames, decoding, given] = process.argv.slice(2);
 const known = /^(mp4a|opus|ac-3)/;
 globalThis.EncodedAudioChunk = class { constructor(about) { Object.assign(this, about); } };
 globalThis.AudioDecoder = class {
@@ -80,9 +82,27 @@ tell(lengths);
 """
 TRACK = """
 const { openTrack } = await import(demux);
-const track = await openTrack(await blob(given)).catch((error) => ({ error: error.code }));
+const { webCodecs } = await import(decoding);
+const track = await openTrack(await blob(given), webCodecs).catch((error) => ({ error: error.code }));
 tell({ codec: track.config?.codec, delay: track.delay, error: track.error });
 track.close?.();
+"""
+
+CUT = """
+const { cutting, openMedia } = await import(media);
+const told = [];
+for (const [path, format] of JSON.parse(given).files) {
+  const files = [];
+  const keep = async (bytes, rate) => {
+    files.push(Buffer.from(bytes).toString("base64"));
+    return new Float32Array(20 * rate);
+  };
+  const sound = await openMedia(await blob(path), format, () => {}, cutting(keep));
+  const tried = files.length;
+  await sound.read(4 * sound.sampleRate, 11 * sound.sampleRate);
+  told.push(files.slice(tried));
+}
+tell(told);
 """
 
 
@@ -98,7 +118,9 @@ def run(node: str, folder: Path, script: str, given: bytes | dict[str, Any]) -> 
     last = json.dumps(given) if isinstance(given, dict) else folder / "given"
     if isinstance(given, bytes):
         (folder / "given").write_bytes(given)
-    modules = [(ROOT / f"web/src/worker/{name}.js").as_uri() for name in ("media", "demux", "frames")]
+    modules = [
+        (ROOT / f"web/src/worker/{name}.js").as_uri() for name in ("media", "demux", "frames", "decoding")
+    ]
     done = subprocess.run(
         [node, plan, *modules, last], capture_output=True, text=True, check=False, timeout=60
     )
@@ -172,3 +194,58 @@ def test_delay_is_what_the_track_itself_states(node: str, tmp_path: Path) -> Non
     filler = b"\xec\x87" + b"\x56\xaa\x84" + (500_000_000).to_bytes(4, "big")
     told = run(node, tmp_path, TRACK, content[:segment] + filler + content[segment:])
     assert told["delay"] == pytest.approx(312 / 48_000)
+
+
+CUT_CASES = {
+    "mp3": ("mp3", lambda voice: media_file(voice, container="mp3", codec="libmp3lame")),
+    "aac": ("aac", lambda voice: media_file(voice, container="adts")),
+    "m4a": ("mp4", lambda voice: media_file(voice, container="ipod")),
+    "opus": ("ogg", lambda voice: media_file(voice, container="ogg", codec="libopus")),
+    "webm": ("webm", lambda voice: media_file(voice, container="webm", codec="libopus")),
+    "ogg": ("ogg", lambda voice: FORMATS["ogg"](voice, CUT_RATE)),
+    "flac": ("flac", lambda voice: FORMATS["flac"](voice, CUT_RATE)),
+}
+CUT_RATE = 48_000
+# Heard before it is wanted.
+SETTLED = CUT_RATE // 2
+# Decoders make the noise in AAC as they like.
+NEAR = {"aac": 0.05, "m4a": 0.05}
+
+
+def test_cut_files_sound_as_the_whole_does(node: str, tmp_path: Path) -> None:
+    """Another decoder finds in each small file what it finds in the whole recording, sample for sample."""
+    voice = speech_like(12.0, seed=7, rate=CUT_RATE)
+    paths = {ending: tmp_path / f"voice.{ending}" for ending in CUT_CASES}
+    for ending, path in paths.items():
+        path.write_bytes(CUT_CASES[ending][1](voice))
+    given = {"files": [[str(path), CUT_CASES[ending][0]] for ending, path in paths.items()]}
+    for (ending, path), files in zip(paths.items(), run(node, tmp_path, CUT, given), strict=True):
+        whole = decoded(path.read_bytes())
+        pieces = [decoded(base64.b64decode(file)) for file in files]
+        places = [place_of(piece, whole) for piece in pieces]
+        assert len(pieces) == 2, ending
+        for piece, place in zip(pieces, places, strict=True):
+            found = whole[place + SETTLED : place + piece.size]
+            differences = np.abs(piece[SETTLED : SETTLED + found.size] - found)
+            assert differences.max() < NEAR.get(ending, 1e-4), ending
+        assert places[0] == pytest.approx(2 * CUT_RATE, abs=4_800), (
+            ending
+        )  # Two seconds before what is wanted.
+        shared = places[0] + pieces[0].size - places[1]
+        assert shared == pytest.approx(CUT_RATE, abs=4_800), ending  # One second is heard again.
+
+
+def decoded(content: bytes) -> np.ndarray:
+    """Return the samples of a file's sound."""
+    with av.open(io.BytesIO(content)) as source:
+        resampler = av.AudioResampler("fltp", "mono", CUT_RATE)
+        frames = [one for frame in source.decode(audio=0) for one in resampler.resample(frame)]
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def place_of(piece: np.ndarray, whole: np.ndarray) -> int:
+    """Return the frame of the whole that the piece's first one is."""
+    part = piece[SETTLED : SETTLED + CUT_RATE].astype(np.float64)
+    energy = np.concatenate([[0.0], np.cumsum(whole.astype(np.float64) ** 2)])
+    likeness = 2 * correlate(whole.astype(np.float64), part, mode="valid", method="fft")
+    return int(np.argmin(energy[part.size :] - energy[: -part.size] - likeness)) - SETTLED

@@ -1,6 +1,6 @@
 // @ts-check
 // The page's side of the worker: one worker for all elements of a page, started on intent, watched, restarted.
-import { decode, monoSlice } from "./decode.js";
+import { decode, decodeBytes, monoSlice } from "./decode.js";
 import { Ask, Code, ScreeningError, Tell, errorData } from "../protocol.js";
 
 export { ScreeningError } from "../protocol.js";
@@ -196,6 +196,7 @@ export class Client {
     if (!job) return undefined; // Cancelled meanwhile.
     if (message.kind === Tell.PROGRESS) return job.options.onProgress?.(message.progress);
     if (message.kind === Tell.DECODE) return this.#decode(message.job, job, message.probe);
+    if (message.kind === Tell.SECTION) return this.#decodeSection(message.job, message.bytes, message.sampleRate);
     if (message.kind === Tell.WANT) return this.#send(message.job, job, message.start, message.end);
     return this.#settle(message.job)?.resolve(message.outcome);
   }
@@ -231,6 +232,21 @@ export class Client {
       job.buffer = await decode(job.file, probe);
       const { length: frames, sampleRate } = job.buffer;
       if (this.#jobs.has(id)) this.#post({ kind: Ask.DECODED, job: id, frames, sampleRate });
+    } catch (error) {
+      if (this.#jobs.has(id)) this.#post({ kind: Ask.UNDECODABLE, job: id, ...errorData(error) });
+    }
+  }
+
+  /**
+   * @param {number} id
+   * @param {Uint8Array<ArrayBuffer>} bytes a small file
+   * @param {number} sampleRate
+   */
+  async #decodeSection(id, bytes, sampleRate) {
+    try {
+      const buffer = await decodeBytes(bytes.buffer, sampleRate);
+      const samples = monoSlice(buffer, 0, buffer.length);
+      if (this.#jobs.has(id)) this.#post({ kind: Ask.SAMPLES, job: id, start: 0, samples }, [samples.buffer]);
     } catch (error) {
       if (this.#jobs.has(id)) this.#post({ kind: Ask.UNDECODABLE, job: id, ...errorData(error) });
     }

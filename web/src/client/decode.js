@@ -35,10 +35,18 @@ export async function decode(file, probe) {
   if (file.size > MAX_FILE_BYTES || predictPcmBytes(probe, file.size) > MAX_PCM_BYTES) {
     throw new ScreeningError(Code.TOO_LARGE);
   }
-  const bytes = await file.arrayBuffer();
+  return decodeBytes(await file.arrayBuffer(), probe.sample_rate);
+}
+
+/**
+ * @param {ArrayBuffer} bytes
+ * @param {number} sampleRate
+ * @returns {Promise<AudioBuffer>}
+ * @throws {ScreeningError}
+ */
+export async function decodeBytes(bytes, sampleRate) {
   try {
-    const context = new OfflineAudioContext(1, 1, probe.sample_rate);
-    return await context.decodeAudioData(bytes);
+    return await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
   } catch (error) {
     throw new ScreeningError(Code.UNDECODABLE, String(error));
   }

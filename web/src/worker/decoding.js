@@ -10,6 +10,13 @@ import { MediaError } from "./media-error.js";
  * }} Packets of one sound track, in order */
 /** @typedef {{origin: number, start: number, ticks: number}} Timing how packets' times become frames: the first packet is at
  *   `origin` seconds and begins with the frame `start`, 0 or less; `ticks` are the frames of a tick of the container's clock */
+/** @typedef {{
+ *   isSupported: (config: AudioDecoderConfig) => Promise<boolean>,
+ *   tryOut: (packets: Packets, config: AudioDecoderConfig, first: Packet) => Promise<{sampleRate: number, length: number}>,
+ *   begin: (packets: Packets, config: AudioDecoderConfig, packet: Packet | null, about: About) => Pieces,
+ * }} Decoders who decodes: WebCodecs here, or the page what is cut for it */
+/** @typedef {{timing: Timing, sampleRate: number, isFirst: boolean}} About */
+/** @typedef {{at: number, next: () => Promise<Piece | null>, unread: (piece: Piece) => void, close: () => void}} Pieces */
 /** @typedef {{at: number, samples: Float32Array}} Piece `samples` of one channel, the first of them frame `at` */
 
 const QUEUED = 16;
@@ -39,7 +46,7 @@ export class Decoding {
    * @param {Packets} packets
    * @param {AudioDecoderConfig} config
    * @param {Packet | null} packet
-   * @param {{timing: Timing, sampleRate: number, isFirst: boolean}} about
+   * @param {About} about
    */
   constructor(packets, config, packet, { timing, sampleRate, isFirst }) {
     this.packets = packets;
@@ -172,7 +179,7 @@ function monoOf(data) {
  * @returns {Promise<{sampleRate: number, length: number}>} the rate that comes out (AAC with spectral band replication
  *   doubles the stated one), and the frames of the first packet
  */
-export async function tryOut(packets, config, first) {
+async function tryOut(packets, config, first) {
   /** @type {unknown} */
   let failure;
   /** @type {Packet | null} */
@@ -220,7 +227,7 @@ async function decodeSome(packets, config, packet) {
  * @returns {number} the frame that its first sample is. WebM counts in milliseconds; packets all of one length give the
  *   exact place back.
  */
-function frameOf(packet, { origin, start, ticks }, sampleRate) {
+export function frameOf(packet, { origin, start, ticks }, sampleRate) {
   const frame = Math.round((packet.timestamp - origin) * sampleRate);
   const length = Math.round(packet.duration * sampleRate);
   const snapped = length ? Math.round(frame / length) * length : frame;
@@ -235,3 +242,10 @@ function chunkOf({ data, duration }, seconds) {
   const [timestamp, length] = [seconds, duration].map((each) => Math.round(each * 1e6));
   return new EncodedAudioChunk({ type: "key", timestamp, duration: length, data });
 }
+
+/** @type {Decoders} */
+export const webCodecs = {
+  isSupported: async (config) => Boolean((await AudioDecoder.isConfigSupported(config).catch(() => null))?.supported),
+  tryOut,
+  begin: (packets, config, packet, about) => new Decoding(packets, config, packet, about),
+};

@@ -15,6 +15,7 @@ import {
 } from "mediabunny";
 import { MediaError } from "./media-error.js";
 
+/** @typedef {import("./decoding.js").Decoders} Decoders */
 /** @typedef {import("./decoding.js").Packets} Packets */
 /** @typedef {{packets: Packets, config: AudioDecoderConfig, isMp4: boolean, isMatroska: boolean, delay: number,
  *   close: () => void}} Track its packets, and the seconds that Matroska says its encoder put before the recording */
@@ -32,10 +33,11 @@ Logging.level = LogLevel.Silent;
 
 /**
  * @param {File} file
+ * @param {Decoders} decoders
  * @returns {Promise<Track>} the sound track that the server hears
  * @throws {MediaError} and whatever reading a file throws
  */
-export async function openTrack(file) {
+export async function openTrack(file, decoders) {
   /** @type {unknown} what went wrong with the file itself, whatever the demuxer made of it */
   let failure = null;
   const source = new CustomSource({
@@ -64,8 +66,7 @@ export async function openTrack(file) {
     for (const track of tracks) {
       if (PASSED_OVER.includes((await track.getCodec()) ?? "")) continue;
       const config = await track.getDecoderConfig().catch(() => null);
-      const support = config && (await AudioDecoder.isConfigSupported(config).catch(() => null));
-      if (!config || !support?.supported) break; // Another track would be another recording.
+      if (!config || !(await decoders.isSupported(config))) break; // Another track would be another recording.
       const isMatroska = format === WEBM || format === MATROSKA;
       return {
         packets: new EncodedPacketSink(track),

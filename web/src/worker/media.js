@@ -4,11 +4,15 @@
 //
 // A frame is counted as the server counts it: the first one that players play is 0. What an encoder put before it is
 // skipped, and inside a stretch that is decoded without a jump frames follow each other, whatever the packets' times say.
-import { Decoding, tryOut } from "./decoding.js";
+import { webCodecs } from "./decoding.js";
 import { openTrack } from "./demux.js";
 import { FrameFile } from "./frames.js";
 import { MediaError } from "./media-error.js";
+import { bytesOf } from "./remux.js";
 
+export { cutting } from "./sections.js";
+
+/** @typedef {import("./decoding.js").Decoders} Decoders */
 /** @typedef {import("./decoding.js").Packet} Packet */
 /** @typedef {import("./decoding.js").Packets} Packets */
 /** @typedef {import("./decoding.js").Timing} Timing */
@@ -26,44 +30,48 @@ const OPUS_SKIP_AT = 10;
  * @param {File} file
  * @param {string} format what the detector's probe says
  * @param {() => void} [check] called now and then; what it throws ends the opening
+ * @param {Decoders} [decoders]
  * @returns {Promise<Media>}
  * @throws {MediaError} and whatever reading a file throws
  */
-export async function openMedia(file, format, check = () => {}) {
-  return format === "mp3" || format === "aac" ? openFrames(file, format, check) : openContainer(file, check);
+export async function openMedia(file, format, check = () => {}, decoders = webCodecs) {
+  const isFrames = format === "mp3" || format === "aac";
+  return isFrames ? openFrames(file, format, check, decoders) : openContainer(file, check, decoders);
 }
 
 /**
  * @param {File} file
  * @param {"mp3" | "aac"} format
  * @param {() => void} check
+ * @param {Decoders} decoders
  */
-async function openFrames(file, format, check) {
+async function openFrames(file, format, check, decoders) {
   const frames = new FrameFile(file, format);
   if (!(await frames.walk(MOST_SECONDS, check))) throw tooLong();
   const [config, first] = [frames.config, await frames.getFirstPacket()];
-  if (!config || !first || !(await AudioDecoder.isConfigSupported(config)).supported) {
+  if (!config || !first || !(await decoders.isSupported(config))) {
     throw new MediaError("unsupported", `${format} cannot be decoded here`);
   }
-  const { sampleRate } = await tryOut(frames, config, first);
+  const { sampleRate } = await decoders.tryOut(frames, config, first);
   const timing = { origin: 0, start: -frames.silence.before, ticks: 0 };
   const end = Math.round(frames.seconds * sampleRate) - frames.padding;
-  return new Media(frames, config, timing, { sampleRate, frames: timing.start + end, close() {} });
+  return new Media(frames, config, timing, { sampleRate, frames: timing.start + end, decoders, close() {} });
 }
 
 /**
  * @param {File} file
  * @param {() => void} check
+ * @param {Decoders} decoders
  */
-async function openContainer(file, check) {
-  const track = await openTrack(file);
+async function openContainer(file, check, decoders) {
+  const track = await openTrack(file, decoders);
   try {
     const { packets, isMp4, isMatroska, delay } = track;
     const { config, skip } = withoutSkip(track.config);
     const first = await packets.getFirstPacket();
     const last = first && (await lastPacket(packets, check));
     if (!first || !last) throw new MediaError("invalid_waveform", "the sound track is empty");
-    const { sampleRate, length } = await tryOut(packets, config, first);
+    const { sampleRate, length } = await decoders.tryOut(packets, config, first);
     // The first packet of Opus may be said to be as long as what is played of it.
     const second = config.codec === "opus" ? await packets.getNextPacket(first) : null;
     const origin = second ? second.timestamp - length / sampleRate : first.timestamp;
@@ -71,7 +79,7 @@ async function openContainer(file, check) {
     const timing = { origin, start: -Math.max(skip, Math.round(edited * sampleRate)), ticks: isMatroska ? sampleRate / 1000 : 0 };
     const end = last.timestamp + (last.duration || length / sampleRate) - origin;
     const frames = timing.start + Math.round(end * sampleRate);
-    return new Media(packets, config, timing, { sampleRate, frames, close: track.close });
+    return new Media(packets, config, timing, { sampleRate, frames, decoders, close: track.close });
   } catch (error) {
     track.close();
     check(); // Whoever ended this, the file did not.
@@ -91,7 +99,8 @@ export class Media {
   #config;
   #timing;
   #close;
-  /** @type {Decoding | null} */
+  #decoders;
+  /** @type {import("./decoding.js").Pieces | null} */
   #decoding = null;
   /** Where the last read ended. */
   #readTo = -1;
@@ -100,14 +109,15 @@ export class Media {
    * @param {Packets} packets
    * @param {AudioDecoderConfig} config
    * @param {Timing} timing
-   * @param {{sampleRate: number, frames: number, close: () => void}} about
+   * @param {{sampleRate: number, frames: number, decoders?: Decoders, close: () => void}} about
    */
-  constructor(packets, config, timing, { sampleRate, frames, close }) {
+  constructor(packets, config, timing, { sampleRate, frames, decoders = webCodecs, close }) {
     if (frames <= 0) throw new MediaError("invalid_waveform", "the sound track is empty");
     this.#packets = packets;
     this.#config = config;
     this.#timing = timing;
     this.#close = close;
+    this.#decoders = decoders;
     this.sampleRate = sampleRate;
     this.frames = frames;
   }
@@ -143,7 +153,7 @@ export class Media {
 
   /**
    * @param {number} frame
-   * @returns {Promise<Decoding>} that has not yet gone past the frame, and is not far before it; where nothing is left
+   * @returns {Promise<import("./decoding.js").Pieces>} that has not yet gone past the frame, and is not far before it; where nothing is left
    *   out since the last read, the same, even if it came to an early end: inside a window there must be no gap
    */
   async #decodingFrom(frame) {
@@ -156,7 +166,7 @@ export class Media {
     const found = early > origin ? await this.#packets.getPacket(early) : null;
     const packet = found ?? (await this.#packets.getFirstPacket());
     const about = { timing: this.#timing, sampleRate: this.sampleRate, isFirst: !found };
-    this.#decoding = new Decoding(this.#packets, this.#config, packet, about);
+    this.#decoding = this.#decoders.begin(this.#packets, this.#config, packet, about);
     return this.#decoding;
   }
 }
@@ -174,13 +184,6 @@ function withoutSkip(config) {
   const skip = view.getUint16(OPUS_SKIP_AT, true);
   view.setUint16(OPUS_SKIP_AT, 0, true);
   return { config: { ...config, description }, skip };
-}
-
-/** @param {AllowSharedBufferSource} source */
-function bytesOf(source) {
-  return ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
-    : new Uint8Array(source);
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
-// Who decodes: WebCodecs in the worker, piece by piece, where the browser has it for this file; else the page, which
-// holds the whole recording at once and so takes short ones only.
-import { ScreeningError } from "../protocol.js";
+// Who decodes: WebCodecs in the worker, piece by piece, where the browser has it for this file; else the page, a short
+// recording all at once, a longer one cut into small files.
+import { Code, ScreeningError } from "../protocol.js";
 
 /** @typedef {import("./media.js").Media} Media */
 
@@ -26,5 +26,33 @@ export async function openHere(file, probe, check) {
     if (typeof code === "string" && !ASK_THE_PAGE.includes(code)) throw new ScreeningError(code, message);
     console.info(`The page is asked to decode: ${message}`);
     return null;
+  }
+}
+
+/**
+ * @param {File} file
+ * @param {import("../protocol.js").Probe} probe
+ * @param {import("./sections.js").Decode} decode asks the page
+ * @param {() => void} check called now and then; what it throws ends the opening
+ * @returns {Promise<Media | null>} null where nothing can be cut out of such a file
+ * @throws {ScreeningError} for what nobody can hear
+ */
+export async function openCut(file, probe, decode, check) {
+  let isAsked = false;
+  /** @type {import("./sections.js").Decode} */
+  const asked = (bytes, sampleRate) => {
+    isAsked = true;
+    return decode(bytes, sampleRate);
+  };
+  try {
+    const { cutting, openMedia } = await import("./media.js");
+    return await openMedia(file, probe.format, check, cutting(asked));
+  } catch (error) {
+    const { code, message } = /** @type {{code?: unknown, message?: string}} */ (error);
+    check(); // Whoever ended this, the file did not.
+    if (error instanceof DOMException || typeof code !== "string") throw error;
+    if (isAsked) throw new ScreeningError(Code.UNSUPPORTED, message);
+    if (ASK_THE_PAGE.includes(code)) return null;
+    throw new ScreeningError(code, message);
   }
 }
