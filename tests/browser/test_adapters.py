@@ -5,11 +5,13 @@ Each carries the token of its file to the server, which says what it is worth; a
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import importlib
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,9 @@ from prelisten.keys import ensure_keys
 from prelisten.pipeline import Services
 from prelisten.records import Submission, TokenState
 from prelisten.storage import tables
+from tests.browser.firefox import FIREFOX, Firefox, firefox
 from tests.browser.form_page import FormPage
+from tests.browser.test_firefox import IS_FULL, WATCH
 from tests.recordings import speech_like, wav_bytes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "web" / "examples"
@@ -61,6 +65,11 @@ LIBRARIES: dict[str, Callable[[Page], None]] = {
     "tus": send_form,
 }
 FRAMEWORKS = ("react", "vue")
+BUTTONS = {
+    "uppy": "document.querySelector('.uppy-StatusBar-actionBtn--upload')",
+    "uppy_tus": "document.querySelector('.uppy-StatusBar-actionBtn--upload')",
+    "filepond": "document.querySelector('[data-filepond-item-state=idle] .filepond--action-process-item')",
+} | dict.fromkeys(("tus", *FRAMEWORKS), "document.querySelector('form button')")
 SEND = LIBRARIES | dict.fromkeys(FRAMEWORKS, send_form)
 
 
@@ -388,3 +397,46 @@ def test_for_real(browser: Browser, site: Site) -> None:
         SEND[name](page)
         assert list(site.tokens(page, 1).values()) == [TokenState.OK]
     context.close()
+
+
+STARTED = """(async () => {
+  const { PrelistenCheck } = await import("/prelisten/v1/widget.js");
+  const bytes = Uint8Array.from(atob("%s"), (letter) => letter.charCodeAt(0));
+  const file = new File([bytes], "any.wav", { type: "audio/wav" });
+  return PrelistenCheck.screen(file, { action: "voice-upload" }).then(() => true, () => true);
+})()"""
+
+
+@pytest.fixture(scope="module")
+def fox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    """One Firefox for the examples."""
+    with firefox(tmp_path_factory.mktemp("fox"), WATCH) as started:
+        yield started
+
+
+@pytest.mark.skipif(not FIREFOX, reason="NOTHING WAS TESTED IN FIREFOX: it is not installed.")
+@pytest.mark.parametrize("name", SEND if IS_FULL else ["filepond", "react"])
+def test_upload_carries_a_good_token_in_firefox(fox: Firefox, site: Site, name: str, tmp_path: Path) -> None:
+    """For real, without test mode: chosen, listened to, sent, and the token is good for this very file."""
+    before = len(site.received())
+    fox.lines.clear()
+    fox.open(f"{site.url}/{name}/")
+    path = tmp_path / "voice.wav"
+    path.write_bytes(recording(100 + len(name)))
+    fox.wait_for("document.querySelector('input[type=file]') !== null")
+    fox.choose(path, "input[type=file]:not([webkitdirectory])")
+    if name in FRAMEWORKS:
+        fox.wait_for("document.querySelector('prelisten-check').state === 'done'")
+    else:  # The first start may take longer than an upload waits; it is not what is tested here.
+        fox.evaluate(STARTED % base64.b64encode(recording(99)).decode())
+    click = f"(() => {{ const button = {BUTTONS[name]}; button?.click(); return Boolean(button); }})()"
+    fox.wait_for(click)
+    end = time.monotonic() + 60
+    while len(new := site.received()[before:]) < 1 and time.monotonic() < end:
+        time.sleep(0.1)
+        if (
+            name == "filepond"
+        ):  # Its button is out of use while it moves things about, and gone once it is pressed.
+            fox.evaluate(click)
+    assert [one.hint_check.token for one in new] == [TokenState.OK], fox.lines[-10:]
+    assert fox.told("CSP") == fox.told("ERROR") == []
