@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from tests.browser import scripted_worker as worker
 from tests.browser.conftest import Server
-from tests.browser.form_page import FormPage
+from tests.browser.form_page import FormPage, lift_limits
 from tests.recordings import speech_like, wav_bytes
 
 SCHEMES = {
@@ -96,10 +96,16 @@ def open_all(page: Page) -> None:
         summary.click()
 
 
+def send_early(page: Page) -> None:
+    """Press Send where nothing more comes, and the form is held all the while."""
+    lift_limits(page)
+    page.locator("#send").click()
+
+
 def send_into_nothing(page: Page) -> None:
     """Press Send where the server never answers the seal."""
     page.route("**/seal", lambda route: None)
-    page.locator("#send").click()
+    send_early(page)
 
 
 # name: what the worker says, attributes of the element, what the person does then, the state
@@ -107,7 +113,7 @@ STATES: dict[str, tuple[list[dict], dict[str, str], Callable[[Page], None] | Non
     "loading": ([worker.progress("loading", 0.3)], {}, None, "loading"),
     "reading": ([worker.progress("reading", 0.3)], {}, None, "reading"),
     "analysing": ([LISTENING], {}, None, "analysing"),
-    "held": ([LISTENING], {}, press("Send"), "analysing"),
+    "held": ([LISTENING], {}, send_early, "analysing"),
     "clear": ([worker.finished("clear", [0.1, 0.1])], {}, press("Play"), "done"),
     "elevated, in pieces": ([IN_PIECES], {"show": "score"}, None, "done"),
     "high, opened": ([HIGH], {}, open_all, "done"),
