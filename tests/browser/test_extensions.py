@@ -269,7 +269,7 @@ def assert_weighed(result: dict, hint: Hint) -> None:
     assert result["spoof_score"] == pytest.approx(ours["spoof_score"], abs=1e-4)
     assert reason["weight"] == pytest.approx(theirs["weight"], abs=2e-4)
     assert reason["params"]["value"] == pytest.approx(theirs["params"]["value"], abs=1e-3)
-    assert result["bias"] + sum(weights) == pytest.approx(logit(result["spoof_score"]), abs=5e-3)
+    assert result["bias"] + sum(weights) == pytest.approx(logit(hint.spoof_score), abs=5e-3)
     assert reason["weight"] in weights
 
 
