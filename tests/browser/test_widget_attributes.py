@@ -216,6 +216,8 @@ def test_defined_twice_and_under_another_name(page: Page, app: OwnApp) -> None:
     )
     form.choose(VOICE)
     form.page.locator("voice-check[state=done]").wait_for()
+    button = "getComputedStyle(document.querySelector('#voice'), '::file-selector-button').borderRadius"
+    assert form.page.evaluate(button) == "999px"
     form.page.locator("#send").click()
     assert app.wait_taken().tokens == {"voice": "ok"}
 

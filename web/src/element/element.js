@@ -94,7 +94,7 @@ export class PrelistenCheck extends FormControl {
 
   connectedCallback() {
     super.connectedCallback();
-    adoptButtonStyles(this.getRootNode());
+    adoptButtonStyles(this, this.getRootNode());
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
     if (this.#checks.isBusy) this.check(); // Moved to another place in the page while it listened.
@@ -206,7 +206,7 @@ export class PrelistenCheck extends FormControl {
       wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
       needsHold: () => this.#needsHold(),
       prepare: (signal, ms) => this.#prepare(signal, ms),
-      inspect: (entries) => this.#isSwapped() && entries.delete(this._entryName),
+      inspect: (entries) => (this.#isSwapped() || this._isElsewhere) && entries.delete(this._entryName),
     });
   }
 
@@ -251,7 +251,7 @@ export class PrelistenCheck extends FormControl {
   }
 
   #needsHold() {
-    if (this.#isOff()) return false;
+    if (this.#isOff() || this._isElsewhere) return false;
     if (this.#recorder?.isRecording) return true;
     return this.#isSwapped() ? this.auto !== "manual" && this.file !== null : this.#checks.isAny(HOLDS);
   }

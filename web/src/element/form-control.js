@@ -51,6 +51,14 @@ export class FormControl extends Attributes {
     return [...(this.input?.files ?? [])];
   }
 
+  /**
+   * Whether this form does not send the file, because the input is another one's, or none's.
+   * @protected
+   */
+  get _isElsewhere() {
+    return this.input?.form !== this.form;
+  }
+
   /** @protected */
   get _entryName() {
     const { input } = this;

@@ -35,14 +35,18 @@ export function nameInput(input, elementLabels) {
   if (ids.length) input.setAttribute("aria-labelledby", ids.join(" "));
 }
 
-/** @type {WeakSet<Node>} */
-const dressed = new WeakSet();
+/** Which tags a root has the styles of. @type {WeakMap<Node, Set<string>>} */
+const dressed = new WeakMap();
 
-/** @param {Node} root the document or shadow root that the element stands in */
-export function adoptButtonStyles(root) {
-  if (dressed.has(root) || !(root instanceof Document || root instanceof ShadowRoot)) return;
-  dressed.add(root);
+/**
+ * @param {Element} element
+ * @param {Node} root the document or shadow root that it stands in
+ */
+export function adoptButtonStyles({ localName }, root) {
+  const tags = dressed.get(root) ?? new Set();
+  if (tags.has(localName) || !(root instanceof Document || root instanceof ShadowRoot)) return;
+  dressed.set(root, tags.add(localName));
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(buttonStyles);
+  sheet.replaceSync(buttonStyles(localName));
   root.adoptedStyleSheets.push(sheet);
 }

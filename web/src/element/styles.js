@@ -65,7 +65,7 @@ export const styles = css`
     outline-offset: 2px;
   }
   .note {
-    margin: 10px 2px 0;
+    margin: 10px 0 0;
     color: var(--_muted);
     font-size: 0.875rem;
   }
@@ -95,11 +95,12 @@ export const styles = css`
     flex-wrap: wrap;
     align-items: center;
     gap: 8px;
-    margin: 10px 2px 0;
+    margin: 10px 0 0;
     font-size: 0.9375rem;
   }
   .declaration {
     flex-wrap: nowrap;
+    align-items: flex-start;
   }
   .declaration input {
     flex: none;
@@ -132,8 +133,8 @@ export const styles = css`
 
 // The native button inside the native input cannot be reached from a shadow tree. No specificity: any rule of the
 // page wins.
-export const buttonStyles = `
-:where(prelisten-check input[type="file"])::file-selector-button {
+export const buttonStyles = (/** @type {string} */ tag) => `
+:where(${tag} input[type="file"])::file-selector-button {
   margin-inline-end: 12px;
   padding: 7px 14px;
   border: 1px solid color-mix(in srgb, currentColor 62%, transparent);

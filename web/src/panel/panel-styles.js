@@ -71,6 +71,8 @@ dd { color: var(--_muted); }
   div.words { display: contents; }
   .title { flex: 1 1 6rem; min-width: 0; }
   .words > :not(.title) { flex-basis: 100%; }
+  .problem .head { align-items: flex-start; }
+  .score { display: block; margin: 0; }
   .panel > .file { display: block; margin-bottom: 10px; }
 }
 @media (prefers-reduced-motion: reduce) {

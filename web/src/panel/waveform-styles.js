@@ -33,16 +33,14 @@ export const waveformStyles = `
 .place svg { width: 11px; height: 11px; fill: currentColor; }
 .unseen { position: absolute; overflow: hidden; width: 1px; height: 1px; clip-path: inset(50%); }
 @media (forced-colors: active) {
-  .wave, .hatch { stroke: CanvasText; }
-  .hatch { stroke: GrayText; }
+  .wave { stroke: CanvasText; }
+  .hatch, .swatch.unheard path { stroke: GrayText; }
   .wave.marked { stroke: Highlight; }
   .mark { fill: none; }
   .edge, .timeline rect.marked { fill: Highlight; }
   .swatch.marked path { stroke: Highlight; }
   .timeline rect.plain { fill: CanvasText; }
   .timeline rect.none { fill: GrayText; }
-  .unmoved { visibility: hidden; }
-.slider:focus-visible .unmoved { visibility: visible; }
-.head-line { fill: LinkText; stroke: LinkText; }
+  .head-line { fill: LinkText; stroke: LinkText; }
 }
 `;
