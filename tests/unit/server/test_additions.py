@@ -31,7 +31,8 @@ def there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def bundled(patch: pytest.MonkeyPatch, *required: Requirement) -> None:
     """Say what the model in the widget's bundle requires."""
-    told: dict[str, Any] = {"detector": {"requires": [asdict(one) for one in required]}}
+    requires = [asdict(one) for one in required]
+    told: dict[str, Any] = {"detector": {"id": PLAIN.detector, "requires": requires}}
     patch.setattr(additions, "manifest", lambda: told)
 
 
