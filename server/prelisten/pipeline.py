@@ -443,7 +443,7 @@ def _listen(submission: Submission, services: Services, lease: Lease) -> Heard:
                 tried = services.shadow_model
                 wanted = (load_model(), load_forensic_model(), *([tried] if tried else []))
                 models = [equipped(one, wheels) for one in wanted]
-                observer = observer_of(wheels, *models)
+                observer = observer_of(wheels, *models[:2])  # The tried one takes nothing from the others.
                 return hear(
                     recording,
                     services.blobs,

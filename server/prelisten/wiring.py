@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
 from prelisten.checks.additions import check_required, equipped, load_extensions
@@ -23,7 +26,8 @@ from prelisten.storage.sql import open_storage
 from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.errors import ModelError
 from wasm_detector.model import Model, load_model
-from wasm_detector.scoring import check_model
+from wasm_detector.scoring import check_model, score_segment
+from wasm_detector.waveform import TARGET_RATE
 
 if TYPE_CHECKING:
     from prelisten.hints.store.redis import RedisSingleUse
@@ -62,18 +66,31 @@ def wire(config: Config) -> Services:
 
 
 def load_shadow_model(path: Path, wheels: tuple[Wheel, ...]) -> Model:
-    """Return the model that is to be tried. Raises `ConfigError` for one that could not score, or decides already."""
+    """Return the model that is to be tried. Raises `ConfigError` for one that could not score, or decides already.
+
+    It scores a fixed sound here: one that fails later would take every screening down with it.
+    """
     try:
         model = read_model(path)
-        check_model(equipped(model, wheels))
-    except ModelError as error:
-        raise ConfigError(f"PRELISTEN_SHADOW_MODEL: {error}") from error
+        able = equipped(model, wheels)
+        check_model(able)
+        score = score_segment(_sawtooth(), start_s=0.0, end_s=1.0, model=able)
+        if not np.isfinite(score.contributions).all():
+            raise ModelError("it gives no finite numbers.")
+    except (ModelError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(f"PRELISTEN_SHADOW_MODEL: {path} cannot score a recording: {error}") from error
     if model.detector == load_forensic_model().detector:
         raise ConfigError(
             f"PRELISTEN_SHADOW_MODEL: {path} is {model.detector}, by which is decided already. Name another file, or "
             "leave the setting out."
         )
     return model
+
+
+def _sawtooth() -> NDArray[np.float32]:
+    """Return a second of sound at 16 kHz that every signal can measure."""
+    at = np.arange(TARGET_RATE)
+    return (at * (at + 20_000) // 40_000 * 100 % 133 / 133 - 0.5).astype(np.float32)
 
 
 def open_single_use(config: Config) -> RedisSingleUse | None:

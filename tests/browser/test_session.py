@@ -20,6 +20,8 @@ async ([client, change]) => {
   asked.push(session.challenge());
   controller.abort();
   const answers = await Promise.allSettled(asked);
+  const late = new Session(new URL("/prelisten/v1/", location), () => ({ ...bound, action: "late" }));
+  await late.challenge(controller.signal).catch(() => {});
   answers.push(...(await Promise.allSettled([session.challenge()])));
   return answers.map(({ value, reason }) => value?.cid ?? reason.name);
 }
@@ -27,7 +29,7 @@ async ([client, change]) => {
 
 
 def ask(page: Page, server: Server, *, change: bool) -> tuple[list[str], int]:
-    """Ask three times at once and once afterwards; return the challenges, and how many requests it took."""
+    """Ask three times at once, once too late and once afterwards; return the challenges, and how many requests."""
     form = FormPage(page, server.url).open()
     cids = page.evaluate(ASK, [CLIENT, change])
     return cids, form.posts().count("/prelisten/v1/challenge")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from prelisten.checks import forensic, load_forensic_model
@@ -16,6 +17,7 @@ from prelisten.cli import main
 from prelisten.config import load_config
 from prelisten.errors import ConfigError
 from prelisten.keys import ensure_keys
+from prelisten.lab.modelfile import pack
 from prelisten.pipeline import Services
 from prelisten.policy import parse_policy
 from prelisten.records import Outcome
@@ -23,7 +25,7 @@ from prelisten.wiring import wire
 from tests.recordings import speech_like, wav_bytes
 from tests.services import make_services, screened
 from wasm_detector import model as detector_model
-from wasm_detector.model import load_model
+from wasm_detector.model import load_model, unpack
 from wasm_detector.screening import screen
 
 TRIED = Path(detector_model.__file__).with_name(detector_model.FILE_NAME)
@@ -103,12 +105,29 @@ def test_its_word_goes_with_the_submission(services: Services) -> None:
         assert tx.shadow_scores(submission.id) == ()
 
 
+def of_another_release() -> bytes:
+    """Return a model whose first signal is one number shorter than ours, and whose second is one longer."""
+    stored, arrays = unpack(TRIED.read_bytes())
+    first, second = (part["name"] for part in stored["parts"][:2])
+    moved = dict(arrays)
+    for name in ("centre", "scale"):
+        moved[f"{first}.{name}"] = arrays[f"{first}.{name}"][:-1].copy()
+        moved[f"{second}.{name}"] = np.append(arrays[f"{second}.{name}"], np.float32(1))
+    return pack(stored, moved)
+
+
 def test_settings_name_a_model_that_can_score(tmp_path: Path) -> None:
-    """A file that is none, one that is missing, and the deciding model itself stop the start; another one is tried."""
-    junk = tmp_path / "junk.safetensors"
+    """What is no model, or missing, or fails on a sound, or decides already, stops the start; another one is tried."""
+    junk, other = tmp_path / "junk.safetensors", tmp_path / "other.safetensors"
     junk.write_bytes(b"not a model")
+    other.write_bytes(of_another_release())
     own = Path(forensic.__file__).with_name(FILE_NAME)
-    for path, said in ((junk, "junk"), (tmp_path / "gone", "cannot be read"), (own, "decided already")):
+    for path, said in (
+        (junk, "junk"),
+        (tmp_path / "gone", "cannot be read"),
+        (other, "cannot score"),
+        (own, "decided already"),
+    ):
         with pytest.raises(ConfigError, match=said):
             wired(tmp_path, path)
     made = wired(tmp_path, TRIED)

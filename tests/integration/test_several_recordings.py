@@ -153,17 +153,33 @@ def test_form_is_refused_as_a_whole(several: Several, recordings, status, words)
     assert not list(Path(several.prelisten.config.data, "quarantine").iterdir())
 
 
-def test_each_recording_counts(tmp_path: Path) -> None:
-    """Several in one form are no way around the limit."""
-    config = load_config({}, data=tmp_path / "data", workers=0, wait_s=0, upload_rate_limit="3/hour")
+@pytest.mark.parametrize(
+    ("settings", "forms"),
+    [
+        ({"upload_rate_limit": "3/hour"}, [(2, 200), (2, 429)]),
+        (
+            {"upload_rate_limit": "3/hour"},
+            [(4, 400), (2, 200)],
+        ),  # It would never fit, and takes nothing away.
+        ({"upload_rate_limit": "6/hour"}, [(3, 200), (4, 429), (2, 200)]),
+        ({"max_queue": 4}, [(3, 200), (2, 503), (1, 200), (1, 503)]),
+        ({"max_queue": 8, "busy_upload_rate_limit": "1/hour"}, [(5, 200), (2, 429)]),
+    ],
+    ids=["rate", "never", "at once", "queue", "busy"],
+)
+def test_each_recording_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings, forms) -> None:
+    """Several in one form are no way around a limit: the form has room for all of them, or is refused."""
+    monkeypatch.setattr("prelisten.routes.admission.DEPTH_KEPT_S", 0.0)
+    config = load_config({}, data=tmp_path / "data", workers=0, wait_s=0, **settings)
     ensure_keys(config)
     app = Flask(__name__)
     several = Several(app, Prelisten(app, config))
     app.post("/")(
         several.prelisten.screened_all("voice", action="a")(lambda screenings: str(len(screenings)))
     )
-    assert several.send([FIRST, SECOND]).status_code == 200
-    assert several.send([FIRST, SECOND]).status_code == 429
+    for at, (count, status) in enumerate(forms):
+        recordings = [FIRST + bytes([at, each]) for each in range(count)]
+        assert several.send(recordings).status_code == status, at
     several.prelisten.close()
 
 

@@ -60,7 +60,13 @@ def check_required(wheels: tuple[Wheel, ...], client: Model, server: Model) -> N
             if one.sha256 not in {wheel.sha256 for wheel in wheels}:
                 raise ConfigError(_advice(one, tier, wheels))
         equipped(model, wheels)
-    bundled = {one["sha256"] for one in manifest()["detector"].get("requires", ())}
+    detector = manifest()["detector"]
+    if detector["id"] != client.detector:
+        raise ConfigError(
+            f"The widget's bundle carries the model {detector['id']}, and this server {client.detector}: it would call "
+            "every honest hint a mismatch. Run `python3 build.py bundle`, then start again."
+        )
+    bundled = {one["sha256"] for one in detector.get("requires", ())}
     if bundled != {one.sha256 for one in client.requires}:
         raise ConfigError(
             "The widget's bundle and this server have models with other signals of your own. "

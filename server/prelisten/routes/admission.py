@@ -11,10 +11,10 @@ from flask import Request
 from prelisten.access import ApiKey, ApiKeys
 from prelisten.config import Config
 from prelisten.engine.interface import Engine
-from prelisten.errors import OverloadedError, PrelistenError
+from prelisten.errors import BadRequestError, OverloadedError, PrelistenError
 from prelisten.pressure import Pressure, retry_after_s
 from prelisten.routes.client import client_address, leave_unread
-from prelisten.routes.rates import Rates
+from prelisten.routes.rates import Rates, most_at_once
 from prelisten.storage.space import Space
 
 # The depth of the queue is counted in the database; under load many ask in the same moment.
@@ -64,9 +64,20 @@ class Admission:
             yield
 
     def count_more(self, request: Request, count: int) -> None:
-        """Count the recordings of a form beyond its first, once they are known. Raises `RateLimitedError`."""
-        for _ in range(count):
-            self.rates.hit(self._config.upload_rate_limit, "upload", client_address(request))
+        """Count the recordings of a form beyond its first, once they are known: each as an upload of its own.
+
+        Raises `RateLimitedError`, `OverloadedError` where the queue has no room for all of them, `BadRequestError`
+        where the client's share never would.
+        """
+        if count == 0:
+            return
+        most = most_at_once(self._config.upload_rate_limit)
+        if count >= most:
+            raise BadRequestError(f"This site takes {most} recordings at a time; send fewer in one form.")
+        depth = self.queue_depth()
+        if depth + count >= self._config.max_queue:
+            raise OverloadedError(retry_after_s())
+        self._hit_rates(client_address(request), depth, count)
 
     def hit_key(self, api_key: ApiKey) -> None:
         """Count one request of an API key. Raises `RateLimitedError`."""
@@ -102,6 +113,9 @@ class Admission:
         if api_key is not None:
             self.hit_key(api_key)
             return
-        self.rates.hit(self._config.upload_rate_limit, "upload", client)
+        self._hit_rates(client, depth, 1)
+
+    def _hit_rates(self, client: str, depth: int, count: int) -> None:
+        self.rates.hit(self._config.upload_rate_limit, "upload", client, count=count)
         if depth * 2 > self._config.max_queue:
-            self.rates.hit(self._config.busy_upload_rate_limit, "busy", client)
+            self.rates.hit(self._config.busy_upload_rate_limit, "busy", client, count=count)

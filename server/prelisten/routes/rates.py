@@ -50,20 +50,23 @@ class Rates:
         self._clock = clock
         self._away_until = float("-inf")
 
-    def hit(self, rate: str, what: str, client: str) -> None:
-        """Count one request of `client` for `what`. Raises `RateLimitedError` with when the next has a chance."""
+    def hit(self, rate: str, what: str, client: str, *, count: int = 1) -> None:
+        """Count `count` requests of `client` for `what`: all of them, or none where they are too many.
+
+        Raises `RateLimitedError` with when the next has a chance.
+        """
         names = (what, self._digest(client))
         for item in parse_many(rate):
-            self._hit(item, names)
+            self._hit(item, names, count)
 
-    def _hit(self, item: RateLimitItem, names: tuple[str, ...]) -> None:
+    def _hit(self, item: RateLimitItem, names: tuple[str, ...], count: int) -> None:
         if self._shared is not None and self._clock() >= self._away_until:
             try:
-                _count(self._shared, item, names)
+                _count(self._shared, item, names, count)
                 return
             except CounterError:
                 self._away_until = self._clock() + AWAY_S
-        _count(self._own, item, names)
+        _count(self._own, item, names, count)
 
 
 def _open(redis_url: str) -> Storage:
@@ -72,7 +75,14 @@ def _open(redis_url: str) -> Storage:
     return storage
 
 
-def _count(strategy: MovingWindowRateLimiter, item: RateLimitItem, names: tuple[str, ...]) -> None:
-    if not strategy.hit(item, *names):
+def most_at_once(rate: str) -> int:
+    """Return how many requests a rate allows at the same time."""
+    return min(item.amount for item in parse_many(rate))
+
+
+def _count(
+    strategy: MovingWindowRateLimiter, item: RateLimitItem, names: tuple[str, ...], count: int
+) -> None:
+    if not strategy.hit(item, *names, cost=count):
         again_at = strategy.get_window_stats(item, *names).reset_time
         raise RateLimitedError(max(1, math.ceil(again_at - time.time())))

@@ -83,6 +83,13 @@ def test_a_bundle_of_another_model_is_to_be_built_again(
         additions.check_required((WHEEL,), model, PLAIN)
 
 
+def test_a_model_trained_again_needs_a_bundle_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same wheels, other weights: the page and the server would never say the same."""
+    bundled(monkeypatch)
+    with pytest.raises(ConfigError, match=r"wd-.* Run `python3 build\.py bundle`"):
+        additions.check_required((), replace(PLAIN, sha256="c" * 64), PLAIN)
+
+
 def test_the_commands_name_files_of_the_repository() -> None:
     """Both are where the code reads them."""
     root = Path(__file__).resolve().parents[3]

@@ -65,6 +65,7 @@ export class Session {
    * @returns {Promise<Challenge>}
    */
   async challenge(signal) {
+    signal?.throwIfAborted();
     const asked = this.#wanted();
     if (this.#challenge && asked === this.#asked && this.#restMs() > 0) return this.#challenge;
     if (!this.#asking.answer || this.#asking.asked !== asked) {
