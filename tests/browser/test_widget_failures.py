@@ -111,6 +111,30 @@ def test_offline_goes_on_when_the_network_is_back(form: FormPage) -> None:
     assert "voice-hint" in form.entries()
 
 
+def test_network_lost_while_it_listens(form: FormPage) -> None:
+    """Listening needs none; the token is there once the network is back, and the form goes with it."""
+    form.choose(wav_bytes(speech_like(60.0, seed=24)))
+    form.wait_for("analysing")
+    form.page.context.set_offline(True)
+    form.wait_for("done")
+    form.page.context.set_offline(False)
+    form.send()
+    assert "voice-hint" in form.entries()
+
+
+def test_tab_put_to_sleep_while_it_listens(form: FormPage) -> None:
+    """What a browser does to a tab that nobody looks at: its tasks stop, and go on where they were."""
+    browser = form.page.context.new_cdp_session(form.page)
+    form.choose(wav_bytes(speech_like(60.0, seed=25)))
+    form.wait_for("analysing")
+    browser.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(1.5)
+    browser.send("Page.setWebLifecycleState", {"state": "active"})
+    form.wait_for("done")
+    form.send()
+    assert "voice-hint" in form.entries()
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
