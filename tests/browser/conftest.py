@@ -75,7 +75,7 @@ class Server:
     def stop(self) -> None:
         """End it as an operator would."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(START_S)
 
 
 def free_port() -> int:

@@ -268,9 +268,17 @@ def test_server_with_idle_connections_ends_soon(tmp_path):
         assert time.monotonic() - start < 8
 
 
-def test_a_slow_phone_is_taken(served):
+@pytest.fixture
+def served_at_once(tmp_path):
+    """A real server that gives up slow senders soon, and lets nobody wait for a decision."""
+    started = start_server(tmp_path / "data", workers="0", wait_s="0", upload_timeout_s="4")
+    yield started
+    started.stop()
+
+
+def test_a_slow_phone_is_taken(served_at_once):
     """A recording at 256 kbit/s, which is what a phone has at the edge of a village."""
-    host, port = served.url.removeprefix("http://").split(":")
+    host, port = served_at_once.url.removeprefix("http://").split(":")
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     body = head + wav_bytes(speech_like(2.5, seed=90)) + b"\r\n--b--\r\n"
     with socket.create_connection((host, int(port)), timeout=40) as connection:

@@ -10,6 +10,7 @@ import re
 import pytest
 
 from prelisten import logs
+from prelisten.pipeline import wait_for_decision
 from tests.integration.conftest import make_site, screening
 from tests.integration.test_routes import API, send
 from tests.recordings import speech_like, wav_bytes
@@ -74,9 +75,10 @@ def test_request_id_is_taken_when_it_is_sane_and_always_returned(tmp_path, out, 
 
 def test_a_submission_is_followed_from_its_request_to_its_decision(tmp_path, out):
     """One line when it was received, with the request's id; one when it was decided, with codes and seconds."""
-    site = make_logged(tmp_path, out, wait_s=20)
+    site = make_logged(tmp_path, out)
     with screening(site):
-        send(site.client(), wav_bytes(speech_like(seed=1)), name="Ms Private's voice.wav")
+        sent = send(site.client(), wav_bytes(speech_like(seed=1)), name="Ms Private's voice.wav")
+        assert wait_for_decision(sent.location.rpartition("/")[2], site.services, 60)
     received = next(line for line in lines(out) if line["event"] == "received")
     screened = next(line for line in lines(out) if line["event"] == "screened")
     request = next(line for line in lines(out) if line["event"] == "request")
