@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.form_page import FormPage
+from tests.browser.own_app import OwnApp, own_app
 
 CHROMIUM = next(
     filter(
@@ -136,6 +137,22 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def form(page: Page, server: Server) -> FormPage:
     """The demonstration form, open in a fresh browser profile."""
     return FormPage(page, server.url).open()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
+    """Another developer's application, once for a module; a module whose application is another has its own."""
+    with own_app(tmp_path_factory.mktemp("own") / "data", env="test", wait_s=0) as started:
+        yield started
+
+
+@pytest.fixture
+def app(running: OwnApp) -> OwnApp:
+    """The application, with nothing of the last test in it."""
+    running.taken.clear()
+    running.taken_lists.clear()
+    running.script = ""
+    return running
 
 
 @pytest.fixture(autouse=True)

@@ -38,12 +38,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
         yield started
 
 
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    running.taken.clear()
-    return running
-
-
 def opened(page: Page, app: OwnApp, markup: str, script: str = "") -> FormPage:
     """Open a page with a snippet of markup and one of script."""
     app.markup = f'{markup}{TOLD}<script type="module" src="/own.js"></script>'

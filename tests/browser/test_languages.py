@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from playwright.sync_api import Page, Route
 
 from prelisten.catalogue import sentence
 from tests.browser.form_page import FormPage
-from tests.browser.own_app import OwnApp, form_markup, own_app
+from tests.browser.own_app import OwnApp, form_markup
 from tests.recordings import speech_like, wav_bytes
 
 VOICE = wav_bytes(speech_like(3.0, seed=17))
@@ -25,12 +24,6 @@ WIDER = """(element) => [...element.shadowRoot.querySelectorAll("*")]
   .filter((node) => node.clientWidth > 1 && node.scrollWidth > node.clientWidth + 4)
   .filter((node) => getComputedStyle(node).display !== "inline")
   .map((node) => `${node.tagName} ${node.className} ${node.textContent.trim().slice(0, 60)}`)"""
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with own_app(tmp_path_factory.mktemp("languages") / "data", env="test") as started:
-        yield started
 
 
 def opened(page: Page, app: OwnApp, attributes: str, around: str = "") -> FormPage:

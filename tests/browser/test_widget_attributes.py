@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,25 +10,11 @@ from playwright.sync_api import Page, expect
 
 from prelisten.assets import manifest
 from tests.browser.form_page import FormPage
-from tests.browser.own_app import OwnApp, form_markup, own_app
+from tests.browser.own_app import OwnApp, form_markup
 from tests.browser.test_widget_submit import OTHER, POST_BY_FETCH, VOICE, chosen, opened, seals
 
 DOCS = (Path(__file__).resolve().parents[2] / "web" / "docs" / "widget.md").read_text()
 CHECK = "document.querySelector('prelisten-check')"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with own_app(tmp_path_factory.mktemp("attributes") / "data", env="test") as started:
-        yield started
-
-
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    """The application, with nothing of the last test in it."""
-    running.taken.clear()
-    running.script = ""
-    return running
 
 
 def fast(attributes: str) -> str:

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page
 
 from tests.browser.form_page import FormPage
-from tests.browser.own_app import OwnApp, form_markup, own_app
+from tests.browser.own_app import OwnApp, form_markup
 from tests.browser.test_widget_submit import OTHER, VOICE, opened
 from tests.recordings import speech_like, wav_bytes
 
 CHECK = "document.querySelector('prelisten-check')"
 LONG = wav_bytes(speech_like(6.0, seed=41))
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with own_app(tmp_path_factory.mktemp("several") / "data", env="test") as started:
-        yield started
-
-
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    running.taken.clear()
-    return running
 
 
 def several(page: Page, app: OwnApp, attributes: str = 'test="clear"') -> FormPage:

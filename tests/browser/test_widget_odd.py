@@ -29,13 +29,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
         yield started
 
 
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    running.taken.clear()
-    running.taken_lists.clear()
-    return running
-
-
 def form_to(address: str, content: str, *, ident: str = "form") -> str:
     return (
         f'<form id="{ident}" method="post" action="{address}" enctype="multipart/form-data">{content}</form>'

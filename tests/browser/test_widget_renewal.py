@@ -34,13 +34,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
         yield started
 
 
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    """The application, with nothing of the last test in it."""
-    running.taken.clear()
-    return running
-
-
 def asked(form: FormPage) -> int:
     """Return how often the worker was asked to listen."""
     return len(form.told("ASKED screen"))

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route
 
 from tests.browser.form_page import FormPage
-from tests.browser.own_app import SCRIPT, OwnApp, form_markup, own_app
+from tests.browser.own_app import SCRIPT, OwnApp, form_markup
 from tests.recordings import speech_like, wav_bytes
 
 VOICE = wav_bytes(speech_like(3.0, seed=71))
@@ -36,20 +35,6 @@ const post = (event) => {
 };
 """
 FORM_POSTS = POST_BY_FETCH + "document.querySelector('form').addEventListener('submit', post);"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with own_app(tmp_path_factory.mktemp("own") / "data", env="test") as started:
-        yield started
-
-
-@pytest.fixture
-def app(running: OwnApp) -> OwnApp:
-    """The application, with nothing of the last test in it."""
-    running.taken.clear()
-    running.script = ""
-    return running
 
 
 def opened(page: Page, app: OwnApp, markup: str, *, script: str = "") -> FormPage:
