@@ -34,8 +34,7 @@ from bundling.wheel import PIP, build_wheel
 
 STDLIB = "python_stdlib.zip"
 MAIN_MODULE = "pyodide.asm.wasm"
-# Hears what is no WAV; the worker asks for it with the first such recording.
-ON_DEMAND = ("media.js", "microphone.js")  # Beside the worker, and not for every recording.
+ON_DEMAND = ("worker/media.js", "client/microphone.js")  # Scripts beside the worker, not for every recording.
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
 
@@ -274,9 +273,8 @@ def _script_part(bundle: Bundle, folder: Path, python: PythonPart) -> None:
         {"FILES": files, "LIBRARIES": python.libraries, "LOCKFILE": python.lockfile},
     )
     _script(bundle, "client/client.js", folder / "client.js", {"DETECTOR": python.detector})
-    _script(bundle, "panel/panel.js", folder / "panel.js", {})
-    for alone in ("panel/waveform.js", "worker/media.js", "client/microphone.js"):
-        _script(bundle, alone, folder / Path(alone).name, {})
+    for entry in ("panel/panel.js", "panel/waveform.js", *ON_DEMAND):
+        _script(bundle, entry, folder / Path(entry).name, {})
 
 
 def _script(bundle: Bundle, entry: str, target: Path, define: Mapping[str, Any]) -> None:
@@ -300,7 +298,8 @@ def _write_json(path: Path, value: object) -> None:
 def _first_load(named: str, files: Mapping[str, Any]) -> list[str]:
     """Return the files that an English page loads up to the first band: all beside the worker but what is on demand."""
     beside = [name for name in files if name.startswith(named) and "/" not in name.removeprefix(named)]
-    wanted = [name for name in beside if name.removeprefix(named) not in (*trim.RESTS, *ON_DEMAND)]
+    later = {*trim.RESTS, *(Path(entry).name for entry in ON_DEMAND)}
+    wanted = [name for name in beside if name.removeprefix(named) not in later]
     return ["widget.js", f"{named}locales/en.json", *wanted]
 
 

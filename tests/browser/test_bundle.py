@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from tests.bench.bundle.static import serving
 from tests.browser.conftest import Server, start_server
 from tests.browser.form_page import FormPage
-from tests.browser.test_start import start
+from tests.browser.test_start import RECORDING, START, start
+from tests.bundles import built_apart, manifest_of
 from tests.poison.corpus import CORPUS
 from tests.recordings import FORMATS, encoded, speech_like, wav_bytes
 
-CHOSEN = CORPUS if os.environ.get("TEST_SIZE") == "full" else CORPUS[::8]
+IS_FULL = os.environ.get("TEST_SIZE") == "full"
+CHOSEN = CORPUS if IS_FULL else CORPUS[::8]
 
 DETECTOR = Path(__file__).resolve().parents[2] / "wasm_detector"
 MODULES = sorted(path.stem for path in DETECTOR.glob("*.py") if path.stem != "__init__")
@@ -179,3 +182,21 @@ def test_altered_archive_is_refused(page: Page, greedy: Server) -> None:
     (reason,) = [reason for reason in form.result()["reasons"] if reason["code"].startswith("EXTENSION")]
     assert (reason["code"], reason["params"]["problem"]) == ("EXTENSION_FAILED", "not_installed")
     assert form.result()["spoof_score"] is not None
+
+
+@pytest.mark.skipif(not IS_FULL, reason="one more bundle is built at TEST_SIZE=full")
+def test_the_untrimmed_bundle_hears_the_same(page: Page, server: Server, tmp_path: Path) -> None:
+    """`--full` starts in a browser, and again on the next visit; its numbers are those of the trimmed one."""
+    page.goto(server.url)
+    trimmed = start(page, RECORDING)[-1]["outcome"]
+    dist = built_apart(tmp_path, "--full")
+    (dist / "page.html").write_text("<!doctype html>", encoding="utf-8")
+    with serving(dist) as files:
+        page.goto(f"{files.url}/page.html")
+        address = f"/{manifest_of(dist)['worker']}"
+        visits = [page.evaluate(START, [address, RECORDING, is_patient]) for is_patient in (True, False)]
+        assert not [sent for sent in files.sent if sent.status >= 400]
+    for said in visits:
+        assert said[-1]["kind"] == "finished", said[-1]
+        for part in ("result", "claim"):
+            assert said[-1]["outcome"][part] == trimmed[part]

@@ -219,7 +219,13 @@ def own(wheels: Path, installed: Path, tmp_path_factory: pytest.TempPathFactory)
 
 KEPT = """
 async () => {
-  while (!(await (await caches.open("prelisten-snapshots")).keys()).length) {
+  const storage = await navigator.storage.getDirectory();
+  const folder = await storage.getDirectoryHandle("prelisten-snapshots", { create: true });
+  for (;;) {
+    for await (const file of folder.values()) {
+      const begin = (await file.getFile()).slice(0, 4);
+      if (new Uint32Array(await begin.arrayBuffer())[0]) return; // It is written last.
+    }
     await new Promise((again) => setTimeout(again, 100));
   }
 }

@@ -8,40 +8,47 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route
 
+from prelisten.assets import manifest
 from tests.browser.conftest import Server
 from tests.browser.test_start import RECORDING, start
 
-CACHE = "prelisten-snapshots"
-NAMES = f"caches.open('{CACHE}').then((cache) => cache.keys()).then((all) => all.map((one) => one.url))"
-# Rewrites the kept snapshot; where it is sealed, it gets the sum that it then has.
-REWRITE = """
-async () => {{
-  const cache = await caches.open("{cache}");
-  const [request] = await cache.keys();
-  const kept = await cache.match(request);
-  const bytes = new Uint8Array(await kept.arrayBuffer());
-  const changed = (() => {{ {change} }})();
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", changed));
-  const sum = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const headers = {{ "X-Sha256": {is_sealed} ? sum : kept.headers.get("X-Sha256") }};
-  await cache.put(request, new Response(changed, {{ headers }}));
-}}
+FOLDER = "(await (await navigator.storage.getDirectory()).getDirectoryHandle('prelisten-snapshots', {create: true}))"
+NAMES = f"(async () => {{ const all = []; for await (const name of {FOLDER}.keys()) all.push(name); return all; }})()"
+# Rewrites the kept snapshot by a function's body, which has its `bytes`, its `header` and where the pages begin.
+REWRITE = f"""
+async () => {{{{
+  const folder = {FOLDER.replace("{", "{{").replace("}", "}}")};
+  const [name] = await Array.fromAsync(folder.keys());
+  const handle = await folder.getFileHandle(name);
+  const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+  const length = new Uint32Array(bytes.buffer, 0, 1)[0];
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
+  const pages = 4 + length + header.stateBytes;
+  const text = (changed) => bytes.set(new TextEncoder().encode(JSON.stringify(changed).padEnd(length)), 4);
+  const writable = await handle.createWritable();
+  await writable.write((() => {{{{ {{change}} }}}})());
+  await writable.close();
+}}}}
 """
-FLIP = "bytes[bytes.length >> 1] ^= 1; return bytes"
-CUT = "return bytes.slice(0, bytes.length >> 1)"
-JUNK = "return bytes.fill(7, bytes.length >> 2)"
-GOLDEN = """
-  const at = new TextDecoder("latin1").decode(bytes.subarray(0, 99)).indexOf("0.");
-  bytes[at + 2] ^= 1;
-  return bytes;
+LEAVE_RUNNING = """
+(address) => {
+  self.worker = new Worker(address, { type: "module" });
+  self.worker.postMessage({ kind: "load" });
+}
 """
 DAMAGES = [
-    pytest.param(FLIP, False, id="flipped"),
-    pytest.param(CUT, True, id="sealed-cut"),
-    pytest.param(GOLDEN, True, id="sealed-golden"),
+    pytest.param("return bytes.fill(0, bytes.length >> 1, (bytes.length >> 1) + 4096)", id="a lost block"),
+    pytest.param("return bytes.fill(0, 0, 4)", id="not whole"),
+    pytest.param("text({ ...header, golden: header.golden.replace('0.', '1.') }); return bytes", id="golden"),
 ]
 if os.environ.get("TEST_SIZE") == "full":
-    DAMAGES += [pytest.param(CUT, False, id="cut"), pytest.param(JUNK, True, id="sealed-junk")]
+    DAMAGES += [
+        pytest.param("return bytes.slice(0, bytes.length >> 1)", id="cut"),
+        pytest.param(
+            "bytes.copyWithin(pages + 8192, pages + 4096, pages + 8192); return bytes", id="a block twice"
+        ),
+        pytest.param("return bytes.fill(7, 4)", id="junk"),
+    ]
 
 
 def ready(said: list[dict[str, Any]]) -> str:
@@ -56,9 +63,9 @@ def outcome(said: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in said[-1]["outcome"].items() if name != "times"}
 
 
-def rewrite(page: Page, change: str, *, is_sealed: bool) -> None:
-    """Change the kept snapshot by a JavaScript function's body, which has its `bytes`."""
-    page.evaluate(REWRITE.format(cache=CACHE, change=change, is_sealed=str(is_sealed).lower()))
+def rewrite(page: Page, change: str) -> None:
+    """Change the kept snapshot."""
+    page.evaluate(REWRITE.format(change=change))
 
 
 def before_worker(page: Page, line: str) -> None:
@@ -88,12 +95,12 @@ def test_the_second_visit_goes_on_from_the_first(page: Page, server: Server) -> 
     assert len(kept) == 1
 
 
-@pytest.mark.parametrize(("change", "is_sealed"), DAMAGES)
-def test_a_damaged_snapshot_is_replaced(page: Page, server: Server, change: str, is_sealed: bool) -> None:
+@pytest.mark.parametrize("change", DAMAGES)
+def test_a_damaged_snapshot_is_replaced(page: Page, server: Server, change: str) -> None:
     """The start is the ordinary one and works, and the next visit has a good snapshot again."""
     page.goto(server.url)
     start(page, is_patient=True)
-    rewrite(page, change, is_sealed=is_sealed)
+    rewrite(page, change)
     said = start(page, RECORDING, is_patient=True)
     assert ready(said) == "cold"
     assert outcome(said)["result"]["spoof_score"] is not None
@@ -105,28 +112,38 @@ def test_a_snapshot_that_hung_is_not_tried_again(page: Page, server: Server) -> 
     page.goto(server.url)
     start(page, is_patient=True)
     (name,) = page.evaluate(NAMES)
-    page.evaluate(f"caches.open('{CACHE}').then((cache) => cache.put('{name}/tried', new Response()))")
+    page.evaluate(f"(async () => {{ await {FOLDER}.getFileHandle('{name}.tried', {{create: true}}); }})()")
     assert ready(start(page)) == "cold"
 
 
-def test_a_snapshot_of_another_bundle_or_browser_is_not_read(page: Page, server: Server) -> None:
+def test_a_snapshot_of_another_bundle_is_not_read(page: Page, server: Server) -> None:
     """It is deleted when this bundle's own is kept."""
     page.goto(server.url)
-    other = f"{server.url}/prelisten/v1/b/0123456789ab/snapshot-1/Chromium"
-    page.evaluate(f"caches.open('{CACHE}').then((cache) => cache.put('{other}', new Response('other')))")
+    other = "0123456789ab"
+    page.evaluate(f"(async () => {{ await {FOLDER}.getFileHandle('{other}', {{create: true}}); }})()")
     assert ready(start(page, is_patient=True)) == "cold"
     (name,) = page.evaluate(NAMES)
     assert name != other
 
 
+def test_a_snapshot_of_another_browser_is_not_used(page: Page, server: Server) -> None:
+    """Nor of another version: its engine may lay out memory in another way."""
+    page.goto(server.url)
+    start(page, is_patient=True)
+    rewrite(
+        page, "text({ ...header, browser: header.browser.replace('Mozilla/5', 'Mozilla/6') }); return bytes"
+    )
+    assert ready(start(page)) == "cold"
+
+
 @pytest.mark.parametrize(
     "line",
     [
-        "Object.defineProperty(self, 'caches', { value: undefined });",
-        "CacheStorage.prototype.open = async () => { throw new DOMException('private', 'SecurityError'); };",
-        "Cache.prototype.put = async () => { throw new DOMException('full', 'QuotaExceededError'); };",
+        "Object.defineProperty(navigator, 'storage', { value: undefined });",
+        "StorageManager.prototype.getDirectory = async () => { throw new DOMException('private', 'SecurityError'); };",
+        "FileSystemFileHandle.prototype.createSyncAccessHandle = undefined;",
     ],
-    ids=["no Cache API", "refused", "no room"],
+    ids=["no storage", "refused", "no handles"],
 )
 def test_where_nothing_can_be_kept(page: Page, server: Server, line: str) -> None:
     """The start is the ordinary one."""
@@ -135,4 +152,23 @@ def test_where_nothing_can_be_kept(page: Page, server: Server, line: str) -> Non
     said = start(page, RECORDING)
     assert ready(said) == "cold"
     assert outcome(said)["result"]["spoof_score"] is not None
+    assert page.evaluate(NAMES) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException('', 'QuotaExceededError'); };",
+        "FileSystemSyncAccessHandle.prototype.write = () => 0;",
+        "FileSystemSyncAccessHandle.prototype.flush = () => { throw new DOMException('', 'InvalidStateError'); };",
+    ],
+    ids=["no room", "nothing written", "not flushed"],
+)
+def test_what_could_not_be_written_is_deleted(page: Page, server: Server, line: str) -> None:
+    """Nothing is left that takes room."""
+    before_worker(page, line)
+    page.goto(server.url)
+    told = "No snapshot of the runtime is kept"
+    with page.expect_console_message(lambda line: told in line.text, timeout=120_000):
+        page.evaluate(LEAVE_RUNNING, f"/prelisten/v1/{manifest()['worker']}")
     assert page.evaluate(NAMES) == []

@@ -16,9 +16,16 @@ START = """
 ([address, recording, isPatient]) => new Promise((resolve) => {
   const worker = new Worker(address, { type: "module" });
   const said = [];
-  const own = new URL("./", new URL(address, location)).href;
-  const isKept = async () =>
-    (await (await caches.open("prelisten-snapshots")).keys()).some(({ url }) => url.startsWith(own));
+  const own = address.split("/").at(-2);
+  const isKept = async () => {
+    try {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("prelisten-snapshots");
+      const file = await (await folder.getFileHandle(own)).getFile();
+      return new Uint32Array(await file.slice(0, 4).arrayBuffer())[0] > 0; // It is written last.
+    } catch {
+      return false;
+    }
+  };
   const end = async () => {
     while (isPatient && !(await isKept())) await new Promise((again) => setTimeout(again, 200));
     worker.terminate();

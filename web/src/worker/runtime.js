@@ -3,7 +3,7 @@
 import { members } from "./archive.js";
 import { Downloads } from "./downloads.js";
 import { Code, ScreeningError, Tell } from "../protocol.js";
-import { fill, find, forget, keep, read, trust } from "./snapshot.js";
+import { find, forget, keep, mark, trust } from "./snapshot.js";
 
 /** @typedef {import("../protocol.js").FromWorker} FromWorker */
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
@@ -20,6 +20,7 @@ const FILES = /** @type {Record<string, {sha256: string, bytes: number}>} */ (__
 const LIBRARIES = /** @type {Record<string, string>} */ (__LIBRARIES__);
 const LOCKFILE = __LOCKFILE__;
 
+const SMALL_BYTES = 256;
 const EMPTY_MODULE = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
 const BASE = new URL("./", import.meta.url);
 const WASM = "pyodide.asm.wasm";
@@ -37,19 +38,19 @@ const CODE = ["pyodide.mjs", "pyodide.asm.mjs", WASM, ...Object.keys(LIBRARIES)]
  */
 export async function start(tell) {
   const lap = phases(tell);
+  /** @type {Snapshot | null} */
+  let found = null;
   try {
     new WebAssembly.Module(EMPTY_MODULE); // Pyodide would wait for ever where a policy forbids WebAssembly.
     const files = new Downloads(FILES, BASE, tell);
     files.ask(CODE);
     const runtime = prepare(files);
-    const found = await find();
+    found = await find();
     lap("find");
     if (!found) files.ask(ARCHIVES);
-    const kept = found && read(found);
-    kept?.catch(() => {}); // Awaited when the code is there.
     await Promise.race([runtime, files.failed]);
     lap("fetch");
-    const restored = kept && (await restore(files, await runtime, lap, kept));
+    const restored = found && (await restore(files, await runtime, lap, found));
     const { detector, snapshot } = restored ?? (await Promise.race([boot(files, await runtime, lap), files.failed]));
     const described = plain(detector.describe());
     tell({ kind: Tell.READY, detector: described, start: restored ? "snapshot" : "cold", times: lap("model") });
@@ -62,6 +63,8 @@ export async function start(tell) {
   } catch (error) {
     if (error instanceof ScreeningError) throw error;
     throw new ScreeningError(Code.LOAD, String(error));
+  } finally {
+    found?.close();
   }
 }
 
@@ -104,26 +107,24 @@ async function prepare(files) {
  * @param {Downloads} files
  * @param {Runtime} runtime
  * @param {Lap} lap
- * @param {Promise<Snapshot | null>} reading
+ * @param {Snapshot} kept
  * @returns {Promise<Booted | null>} null when it is of no use here; then it is deleted
  */
-async function restore(files, runtime, lap, reading) {
+async function restore(files, runtime, lap, kept) {
   try {
-    const kept = await reading;
-    lap("snapshot");
-    if (kept) {
-      const booted = await boot(files, runtime, lap, kept);
-      const golden = booted.detector.golden();
-      lap("golden");
-      if (golden === kept.golden) {
-        files.spare(ARCHIVES);
-        await trust();
-        return booted;
-      }
+    await mark();
+    const booted = await boot(files, runtime, lap, kept);
+    const golden = booted.detector.golden();
+    lap("golden");
+    if (golden === kept.golden) {
+      files.spare(ARCHIVES);
+      await trust();
+      return booted;
     }
   } catch (error) {
     console.info(`The snapshot of the runtime is of no use: ${error}`);
   }
+  kept.close(); // What is open is not deleted.
   await forget();
   files.ask(ARCHIVES);
   return null;
@@ -200,7 +201,7 @@ function take(pyodide) {
 async function create({ createModule, libraries }, settings, packages, kept) {
   settings.preRun.push((/** @type {any} */ module) => install(module, packages, libraries));
   const module = await createModule(settings);
-  if (kept) fill(module, kept);
+  kept?.fill(module);
   return module;
 }
 
@@ -253,7 +254,7 @@ function install(module, packages, libraries) {
  */
 function answerPyodide(stdlib, main) {
   const { fetch } = self;
-  const { instantiateStreaming } = WebAssembly;
+  const { instantiateStreaming, Module } = WebAssembly;
   const answers = new Map([
     [new URL(STDLIB, BASE).href, stdlib],
     [new URL(WASM, BASE).href, null],
@@ -266,10 +267,30 @@ function answerPyodide(stdlib, main) {
     module: main,
     instance: await WebAssembly.instantiate(main, imports),
   });
+  WebAssembly.Module = /** @type {any} */ (onceEach(Module));
   return () => {
     self.fetch = fetch;
-    WebAssembly.instantiateStreaming = instantiateStreaming;
+    Object.assign(WebAssembly, { instantiateStreaming, Module });
   };
+}
+
+/**
+ * Emscripten makes a module for each of some 250 functions of JavaScript that it hands to WebAssembly. Those of one
+ * signature are equal.
+ * @param {typeof WebAssembly.Module} Module
+ */
+function onceEach(Module) {
+  /** @type {Map<string, WebAssembly.Module>} */
+  const made = new Map();
+  return new Proxy(Module, {
+    construct(_, [bytes]) {
+      if (!(bytes.length <= SMALL_BYTES)) return new Module(bytes); // Of an ArrayBuffer, too.
+      const key = String.fromCharCode(...bytes);
+      const module = made.get(key) ?? new Module(bytes);
+      made.set(key, module);
+      return module;
+    },
+  });
 }
 
 /**

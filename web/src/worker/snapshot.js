@@ -2,37 +2,46 @@
 // Python's memory as it was when it had just started, kept by the visitor's own browser for the next visit. It never
 // crosses a network, holds nothing of any recording, and is only ever a shortcut: whatever goes wrong, the start is
 // the ordinary one.
-import { sha256Of } from "./downloads.js";
+//
+// It lies in the origin's private file system, because a worker reads from there straight into Python's memory. The
+// file: how long the header is (4 bytes; 0 until all the rest is on the disk), the header, Pyodide's own state, pages.
 
-/** @typedef {{golden: string, heapBytes: number, state: Uint8Array<ArrayBuffer>, runs: [number, number][],
- *   pages: Uint8Array<ArrayBuffer>}} Snapshot `runs` are the [start, end) of memory that `pages` hold, the rest is 0 */
+/** @typedef {{read: (into: ArrayBufferView, options: {at: number}) => number, flush: () => void, close: () => void,
+ *   write: (from: ArrayBufferView, options: {at: number}) => number, truncate: (size: number) => void,
+ *   getSize: () => number}} Access the part of FileSystemSyncAccessHandle that is used here */
+/** @typedef {{browser: string, golden: string, heapBytes: number, stateBytes: number, runs: [number, number][],
+ *   sum: number}} Header `runs` are the [start, end) of memory that the pages hold, the rest is 0 */
+/** @typedef {{golden: string, state: Uint8Array<ArrayBuffer>, fill: (module: any) => void, close: () => void}} Snapshot
+ *   `fill` writes it into the memory of a module that has not run yet, and throws where it is damaged */
 
-const CACHE = "prelisten-snapshots";
+const FOLDER = "prelisten-snapshots";
 const PAGE = 1 << 12;
 const LENGTH_BYTES = 4;
-// Another bundle, browser or version of it: another name. What has another name is never read, and is deleted.
-const NAME = new URL(`snapshot-1/${encodeURIComponent(navigator.userAgent)}`, import.meta.url).href;
-const TRIED = `${NAME}/tried`; // There while a start tries the snapshot: one that hung or crashed leaves it behind.
+const HEADER_BYTES = 1 << 20; // More than any header has.
+const STRIDE = 5; // Numbers of 4 bytes: one of each 20 bytes is summed, in a few milliseconds for all.
+const NAME = new URL("./", import.meta.url).pathname.split("/").at(-2) ?? ""; // A hash of the bundle's files.
+const TRIED = `${NAME}.tried`; // There while a start tries the snapshot: one that hung or crashed leaves it behind.
 
-/** @returns {Promise<Response | null>} what an earlier visit kept, unread; null where there is none */
+/** @returns {Promise<Snapshot | null>} what an earlier visit kept, to be closed; null where it is not worth a try */
 export async function find() {
   try {
-    return (await (await caches.open(CACHE)).match(NAME)) ?? null;
+    const folder = await openFolder();
+    if (await has(folder, TRIED)) {
+      await forget();
+      return null;
+    }
+    const access = await openFile(folder, { mode: "read-only" }); // Several pages may read at once.
+    const snapshot = open(access);
+    if (!snapshot) access.close();
+    return snapshot;
   } catch {
-    return null; // No Cache API: an insecure origin, a private window, or a person's setting.
+    return null; // Nothing was kept, or nothing can be: an insecure origin, a private window, or a person's setting.
   }
 }
 
-/**
- * @param {Response} found
- * @returns {Promise<Snapshot | null>} null where it is not worth a try
- */
-export async function read(found) {
-  const cache = await caches.open(CACHE);
-  const marking = cache.match(TRIED).then(async (tried) => tried ?? (cache.put(TRIED, new Response()), null));
-  const content = new Uint8Array(await found.arrayBuffer());
-  const [tried, sha256] = await Promise.all([marking, sha256Of(content)]);
-  return !tried && sha256 === found.headers.get("X-Sha256") ? parse(content) : null;
+/** Note that the snapshot is being tried, until it is trusted or forgotten. */
+export async function mark() {
+  await (await openFolder()).getFileHandle(TRIED, { create: true });
 }
 
 /** Say that the snapshot was of use. Never throws. */
@@ -45,15 +54,6 @@ export async function forget() {
   await Promise.all([remove(NAME), remove(TRIED)]);
 }
 
-/** @param {string} name */
-async function remove(name) {
-  try {
-    await (await caches.open(CACHE)).delete(name);
-  } catch {
-    // No Cache API: an insecure origin, a private window, or a person's setting.
-  }
-}
-
 /**
  * Keep a snapshot, and delete those of other bundles. Never throws: there may be no room.
  * @param {Uint8Array<ArrayBuffer>} memory as Pyodide gives it
@@ -61,50 +61,118 @@ async function remove(name) {
  */
 export async function keep(memory, golden) {
   try {
-    const content = pack(memory, golden);
-    const headers = { "X-Sha256": await sha256Of(content), "Content-Type": "application/octet-stream" };
-    const cache = await caches.open(CACHE);
-    for (const { url } of await cache.keys()) if (url !== NAME) await cache.delete(url);
-    await cache.put(NAME, new Response(content, { headers }));
+    const folder = await openFolder();
+    for await (const name of folder.keys()) if (name !== NAME) await folder.removeEntry(name);
+    const access = await openFile(folder, {}, { create: true });
+    try {
+      write(access, memory, golden);
+    } finally {
+      access.close();
+    }
   } catch (error) {
+    await remove(NAME);
     console.info(`No snapshot of the runtime is kept: ${error}`);
   }
 }
 
+/** @returns {Promise<any>} the folder of all snapshots */
+async function openFolder() {
+  return (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+}
+
 /**
- * Write a snapshot into the memory of a module that has not run yet.
- * @param {any} module of Emscripten
- * @param {Snapshot} snapshot
+ * @param {any} folder
+ * @param {object} access
+ * @param {object} [options]
+ * @returns {Promise<Access>}
  */
-export function fill(module, { heapBytes, runs, pages }) {
-  if (module.HEAPU8.length < heapBytes) module.growMemory(heapBytes);
-  const heap = module.HEAPU8;
-  heap.fill(0);
-  let at = 0;
-  for (const [start, end] of runs) {
-    heap.set(pages.subarray(at, at + end - start), start);
-    at += end - start;
+async function openFile(folder, access, options) {
+  return (await folder.getFileHandle(NAME, options)).createSyncAccessHandle(access);
+}
+
+/**
+ * @param {any} folder
+ * @param {string} name
+ */
+async function has(folder, name) {
+  return folder.getFileHandle(name).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** @param {string} name */
+async function remove(name) {
+  try {
+    await (await openFolder()).removeEntry(name);
+  } catch {
+    // It is not there, or another page has it open.
   }
 }
 
 /**
+ * @param {Access} access
+ * @returns {Snapshot | null} null where it is not whole, or another browser's
+ */
+function open(access) {
+  const content = new Uint8Array(Math.min(access.getSize(), HEADER_BYTES));
+  access.read(content, { at: 0 });
+  const [length] = new Uint32Array(content.buffer, 0, 1);
+  const start = LENGTH_BYTES + length;
+  if (!length || start > content.length) return null;
+  /** @type {Header} */
+  const header = JSON.parse(new TextDecoder().decode(content.subarray(LENGTH_BYTES, start)));
+  const { browser, golden, stateBytes, runs } = header;
+  const pages = start + stateBytes;
+  const size = runs.reduce((sum, [from, to]) => sum + to - from, pages);
+  if (browser !== navigator.userAgent || size !== access.getSize()) return null;
+  return {
+    golden,
+    // Pyodide reads its own part by numbers of 32 bits: it has to begin at a multiple of them.
+    state: content.slice(start, pages),
+    fill: (module) => fill(module, header, access, pages),
+    close: () => access.close(),
+  };
+}
+
+/**
+ * @param {any} module of Emscripten
+ * @param {Header} header
+ * @param {Access} access
+ * @param {number} at where the pages begin
+ */
+function fill(module, { heapBytes, runs, sum }, access, at) {
+  if (module.HEAPU8.length < heapBytes) module.growMemory(heapBytes);
+  const heap = module.HEAPU8;
+  let cleared = 0;
+  for (const [start, end] of runs) {
+    heap.fill(0, cleared, start);
+    at += access.read(heap.subarray(start, end), { at });
+    cleared = end;
+  }
+  heap.fill(0, cleared);
+  if (sumOf(heap, runs) !== sum) throw new Error("its memory is damaged");
+}
+
+/**
+ * @param {Access} access
  * @param {Uint8Array<ArrayBuffer>} memory Pyodide's own header, whose second number is its length, and the heap
  * @param {string} golden
  */
-function pack(memory, golden) {
+function write(access, memory, golden) {
   const [, stateBytes] = new Uint32Array(memory.buffer, memory.byteOffset, 2);
   const heap = memory.subarray(stateBytes);
   const runs = usedRuns(heap);
-  const header = new TextEncoder().encode(JSON.stringify({ golden, heapBytes: heap.length, stateBytes, runs }));
-  const length = new Uint8Array(new Uint32Array([header.length]).buffer);
-  const parts = [length, header, memory.subarray(0, stateBytes), ...runs.map(([from, to]) => heap.subarray(from, to))];
-  const content = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    content.set(part, at);
-    at += part.length;
-  }
-  return content;
+  const [browser, heapBytes, sum] = [navigator.userAgent, heap.length, sumOf(heap, runs)];
+  const header = new TextEncoder().encode(JSON.stringify({ browser, golden, heapBytes, stateBytes, runs, sum }));
+  const parts = [header, memory.subarray(0, stateBytes), ...runs.map(([from, to]) => heap.subarray(from, to))];
+  access.truncate(0);
+  let at = LENGTH_BYTES;
+  for (const part of parts) at += access.write(part, { at });
+  if (at !== parts.reduce((sum, part) => sum + part.length, LENGTH_BYTES)) throw new Error("no room");
+  access.flush();
+  access.write(new Uint32Array([header.length]), { at: 0 });
+  access.flush();
 }
 
 /**
@@ -130,14 +198,18 @@ function isZero(words) {
 }
 
 /**
- * @param {Uint8Array<ArrayBuffer>} content
- * @returns {Snapshot}
+ * @param {Uint8Array<ArrayBuffer>} heap
+ * @param {[number, number][]} runs
+ * @returns {number} what lost and exchanged blocks of a disk change; a sum of every bit costs 25 ms
  */
-function parse(content) {
-  const [length] = new Uint32Array(content.buffer, 0, 1);
-  const start = LENGTH_BYTES + length;
-  const { stateBytes, ...header } = JSON.parse(new TextDecoder().decode(content.subarray(LENGTH_BYTES, start)));
-  // Pyodide reads its own part by numbers of 32 bits: it has to begin at a multiple of them.
-  const state = content.slice(start, start + stateBytes);
-  return { ...header, state, pages: content.subarray(start + stateBytes) };
+function sumOf(heap, runs) {
+  let [plain, weighed] = [1, 0];
+  for (const [start, end] of runs) {
+    const words = new Int32Array(heap.buffer, heap.byteOffset + start, (end - start) / 4);
+    for (let i = 0; i < words.length; i += STRIDE) {
+      plain = (plain + words[i]) | 0;
+      weighed = (weighed + plain) | 0;
+    }
+  }
+  return weighed;
 }
