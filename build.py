@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +27,16 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
 STAMP = VENV / ".prelisten-installed"
 OLDEST_PYTHON = (3, 11)
+# How many processes run tests unless `--processes` says otherwise. Each has a browser, servers and a PostgreSQL of its
+# own: up to 1.5 GB. One more than there are cores is right, because many tests wait.
+TEST_PROCESSES = 1
+# What tests need beside Python: the variable that names it, the program, Debian's package.
+SERVICES = {
+    "TEST_FIREFOX": ("firefox-esr", "firefox-esr"),
+    "TEST_NGINX": ("nginx", "nginx-light"),
+    "TEST_POSTGRES": ("initdb", "postgresql"),
+    "TEST_REDIS": ("redis-server", "redis-server"),
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -49,19 +60,23 @@ def step(what: str) -> Iterator[None]:
 
 def run(command: Sequence[str | Path], *, quiet: bool = False, env: dict[str, str] | None = None) -> None:
     """Run a command in the tree's root. Raises `StepError` with its output when it fails."""
-    done = subprocess.run(
+    child = subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
         env=env,
         stdout=subprocess.PIPE if quiet else None,
         stderr=subprocess.STDOUT if quiet else None,
         text=True,
-        check=False,
     )
-    if done.returncode:
-        output = f"\n{done.stdout[-6000:]}" if quiet else ""
+    try:
+        said, _ = child.communicate()
+    except KeyboardInterrupt:
+        child.wait()  # It was interrupted as well, and puts away what it started.
+        raise
+    if child.returncode:
+        output = f"\n{said[-6000:]}" if quiet else ""
         raise StepError(
-            f"`{' '.join(str(part) for part in command)}` failed (exit {done.returncode}).{output}"
+            f"`{' '.join(str(part) for part in command)}` failed (exit {child.returncode}).{output}"
         )
 
 
@@ -125,23 +140,29 @@ def find_browser() -> str:
     raise StepError("No Chromium could be had. Install Chromium or Google Chrome, then run this again.")
 
 
-def find_service(program: str, package: str) -> str:
-    """Return the path of a service's program, Debian's package installed where we may; empty where it is not to be had.
+def find_services() -> tuple[dict[str, str], str]:
+    """Return the paths of the services' programs, Debian's packages installed where we may, and what went wrong.
 
-    The tests that need the real service then say in the summary that nothing was tested.
+    A path is empty where the program is not to be had: the tests that need it say that nothing was tested.
     """
+    found = {variable: find_program(program) for variable, (program, _) in SERVICES.items()}
+    found["TEST_FIREFOX"] = shutil.which("firefox") or found["TEST_FIREFOX"]
+    missing = [SERVICES[variable][1] for variable, path in found.items() if not path]
+    problem = ""
+    if missing and may_install():
+        try:
+            install_debian(*missing)
+        except StepError as error:
+            problem = str(error)
+        found |= {variable: path or find_program(SERVICES[variable][0]) for variable, path in found.items()}
+    return found, problem
+
+
+def find_program(name: str) -> str:
+    """Return the path of a program, also of one that lies where only root or PostgreSQL looks; else nothing."""
     postgres = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *postgres])
-    found = shutil.which(program, path=path)
-    if found is None and may_install():
-        with step(f"Installing {package} for the tests"):
-            try:
-                install_debian(package)
-            except StepError as error:
-                say(f"   {error}")
-        path = os.pathsep.join([path, *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-        found = shutil.which(program, path=path)
-    return found or ""
+    places = [os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *postgres]
+    return shutil.which(name, path=os.pathsep.join(places)) or ""
 
 
 def may_install() -> bool:
@@ -149,11 +170,16 @@ def may_install() -> bool:
     return shutil.which("apt-get") is not None and os.geteuid() == 0
 
 
-def install_debian(package: str) -> None:
-    """Install a package of Debian or Ubuntu, without starting a service that it brings."""
+def install_debian(*packages: str) -> None:
+    """Install packages of Debian or Ubuntu, without starting a service that they bring; those that exist."""
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     run(["apt-get", "-q", "update"], quiet=True, env=env)
-    run(["apt-get", "-q", "install", "-y", "--no-install-recommends", package], quiet=True, env=env)
+    known = [
+        name
+        for name in packages
+        if not subprocess.run(["apt-cache", "show", name], capture_output=True).returncode
+    ]
+    run(["apt-get", "-q", "install", "-y", "--no-install-recommends", *known], quiet=True, env=env)
 
 
 def install_playwright_chromium() -> str | None:
@@ -188,34 +214,58 @@ def serve(arguments: argparse.Namespace) -> None:
     os.execv(BIN / "prelisten", ["prelisten", "serve", *arguments.rest])
 
 
+CHECKS: dict[str, list[str | Path]] = {
+    "Style (ruff)": [BIN / "ruff", "check", "."],
+    "Format (ruff)": [BIN / "ruff", "format", "--check", "."],
+    "Types (mypy)": [BIN / "mypy"],
+    "Imports (import-linter)": [BIN / "lint-imports", "--no-cache"],
+    "Types of the browser's code (tsc)": [PYTHON, "web/bundle.py", "--check"],
+}
+NEEDS_NODE = "Types of the browser's code (tsc)"
+
+
+def checked(command: Sequence[str | Path]) -> tuple[int, str]:
+    """Run a check in the tree's root; return its exit status, and what it wrote with its seconds."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    took = f"   {'FAILED' if done.returncode else 'done'} in {time.monotonic() - start:.1f} s"
+    return done.returncode, f"{done.stdout.rstrip()}\n{took}".lstrip("\n")
+
+
 def test(arguments: argparse.Namespace) -> None:
-    """Set everything up, then run every check and every test; all run, also after one has failed."""
-    install({"bundle", "test", "train", *(["bench"] if arguments.full else [])})
-    bundle()
-    env = os.environ | {
-        "TEST_CHROMIUM": find_browser(),
-        "TEST_FIREFOX": shutil.which("firefox") or find_service("firefox-esr", "firefox-esr"),
-        "TEST_NGINX": find_service("nginx", "nginx-light"),
-        "TEST_POSTGRES": find_service("initdb", "postgresql"),
-        "TEST_REDIS": find_service("redis-server", "redis-server"),
-        "TEST_SIZE": "full" if arguments.full else "small",
-    }
-    checks: list[tuple[str, list[str | Path]]] = [
-        ("Style (ruff)", [BIN / "ruff", "check", "."]),
-        ("Format (ruff)", [BIN / "ruff", "format", "--check", "."]),
-        ("Types (mypy)", [BIN / "mypy"]),
-        ("Imports (import-linter)", [BIN / "lint-imports", "--no-cache"]),
-        ("Types of the browser's code (tsc)", [PYTHON, "web/bundle.py", "--check"]),
-        ("Tests (pytest)", [PYTHON, "-m", "pytest", *arguments.rest]),
-    ]
-    failed = []
-    for name, command in checks:
-        try:
-            with step(name):
-                run(command, env=env)
-        except StepError as error:
-            say(f"   FAILED: {error}")
-            failed.append(name)
+    """Set everything up, then run every check and every test; all run, also after one has failed.
+
+    Debian's packages are fetched while pip installs, and the checks run while the bundle is assembled.
+    """
+    with ThreadPoolExecutor() as pool:
+        services = pool.submit(find_services)
+        install({"bundle", "test", "train", *(["bench"] if arguments.full else [])})
+        checks = {name: pool.submit(checked, CHECKS[name]) for name in CHECKS if name != NEEDS_NODE}
+        bundle()
+        checks[NEEDS_NODE] = pool.submit(checked, CHECKS[NEEDS_NODE])
+        failed = []
+        for name, check in checks.items():
+            status, output = check.result()
+            say(f"-> {name}\n{output}")
+            failed += [name] if status else []
+        found, problem = services.result()
+        if problem:
+            say(f"   {problem}")
+    env = os.environ | found | {"TEST_CHROMIUM": find_browser()}
+    env |= {"TEST_SIZE": "full" if arguments.full else "small"}
+    spread = []
+    if arguments.processes > 1:
+        # The tests of a module stay together, as their fixtures do; the folders' order has the long modules first.
+        spread = ["-n", str(arguments.processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+        spread += ["--max-worker-restart", "2"]
+    try:
+        with step("Tests (pytest)"):
+            run([PYTHON, "-m", "pytest", *spread, *arguments.rest], env=env)
+    except StepError as error:
+        say(f"   FAILED: {error}")
+        failed.append("Tests (pytest)")
     if failed:
         raise StepError(f"Failed: {', '.join(failed)}.")
     say("Every check and every test passed.")
@@ -245,6 +295,7 @@ def main() -> int:
         sub.set_defaults(task=task)
         if name == "test":
             sub.add_argument("--full", action="store_true", help="heavy properties at their full size")
+            sub.add_argument("--processes", type=int, default=TEST_PROCESSES, help="how many run tests")
         if name == "bundle":
             sub.add_argument("--full", action="store_true", help="Pyodide and numpy as they are shipped")
             sub.add_argument(
@@ -260,6 +311,8 @@ def main() -> int:
     except StepError as error:
         say(f"\n{error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
