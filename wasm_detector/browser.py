@@ -23,6 +23,7 @@ from wasm_detector.errors import ExtensionError, InvalidWaveformError
 from wasm_detector.hint import Reason, claim_of
 from wasm_detector.model import Model, detector_id, load_model
 from wasm_detector.peaks import Peaks
+from wasm_detector.provenance import provenance
 from wasm_detector.reasons import EXTENSION_FAILED, signal_codes
 from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
@@ -156,7 +157,8 @@ def probe(head: Any, size: int) -> dict[str, Any]:
 
     `predicted_pcm_bytes` is what decoding the whole to float32 would take, `None` when the file does not say.
     """
-    found = identify(_raw(head), int(size))
+    first = _raw(head)
+    found = identify(first, int(size))
     layout = found.wav
     predicted = None
     if found.duration_s is not None and found.sample_rate:
@@ -174,6 +176,7 @@ def probe(head: Any, size: int) -> dict[str, Any]:
         "frame_bytes": layout.frame_bytes if layout else None,
         "sample_format": layout.sample_format if layout else None,
         "predicted_pcm_bytes": predicted,
+        "provenance": provenance(first, found),
     }
 
 

@@ -1,8 +1,8 @@
 // The element as other code sees it. What the detector says is typed in the source (JSDoc) and comes from there; a test
 // compares this class with the real one.
-import type { Band, Coverage, Phase, Progress, Reason, Result, RollingHint, Segment } from "./types/protocol.js";
+import type { Band, Coverage, Phase, Progress, Provenance, Reason, Result, RollingHint, Segment } from "./types/protocol.js";
 
-export type { Band, Coverage, Phase, Progress, Reason, Result, RollingHint, Segment };
+export type { Band, Coverage, Phase, Progress, Provenance, Reason, Result, RollingHint, Segment };
 
 export type State =
   | "idle" | "loading" | "reading" | "analysing" | "done" | "sealing"
@@ -26,6 +26,7 @@ export interface Options {
   maxSeconds: number;
   name: string | null;
   preload: string;
+  provenance: boolean;
   record: boolean;
   seal: string;
   session: string | null;

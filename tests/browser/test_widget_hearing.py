@@ -193,3 +193,29 @@ def test_page_that_slept_does_not_blame_the_worker(page: Page, server: Server) -
     assert form.wait_for("reading", "timeout") == "reading"
     page.clock.run_for(10_000)
     form.wait_for("timeout")
+
+
+def test_what_the_file_says_of_itself_is_told_where_the_page_wants_it(form: FormPage) -> None:
+    """As its own word, as text, and only with the attribute; the claim says nothing of it."""
+    note = b"INFOISFT" + (20).to_bytes(4, "little") + "ElevenLabs \u202e<b>API".encode()
+    voice = wav_bytes(speech_like(3.0, seed=34))
+    signed = voice + b"LIST" + len(note).to_bytes(4, "little") + note
+    form.choose(signed)
+    form.wait_for("done")
+    assert "provenance" not in form.result()
+    form.page.locator("prelisten-check").evaluate("element => element.setAttribute('provenance', '')")
+    form.choose(voice, name="other.wav")
+    form.wait_for("done")
+    assert form.result()["provenance"]["generators"] == []
+    assert "ElevenLabs" not in form.text()
+    assert form.page.locator("prelisten-check [part=provenance]").count() == 0
+    form.choose(signed, name="signed.wav")
+    told = form.page.locator("prelisten-check [part=provenance]")
+    told.wait_for()
+    assert "ElevenLabs" in told.inner_text()
+    assert "Nobody has checked" in told.inner_text()
+    assert form.result()["provenance"]["generators"] == ["ElevenLabs"]
+    assert "<b>API" not in told.inner_html()
+    form.send()
+    seal = next(request for request in form.requests if request.url.endswith("/seal"))
+    assert "ElevenLabs" not in (seal.post_data or "")

@@ -5,7 +5,7 @@ import { load } from "./hint.js";
 
 const EVENTS = ["start", "statechange", "progress", "result", "sealed", "error"];
 const TEXTS = ["action", "appearance", "auto", "endpoint", "name", "preload", "seal", "session", "show", "test", "theme"];
-const OTHERS = { declare: Boolean, disabled: Boolean, record: Boolean, maxSeconds: Number, wait: Number };
+const OTHERS = { declare: Boolean, disabled: Boolean, provenance: Boolean, record: Boolean, maxSeconds: Number, wait: Number };
 
 export const PrelistenCheck = defineComponent({
   name: "PrelistenCheck",

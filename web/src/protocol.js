@@ -65,8 +65,10 @@ export const Code = /** @type {const} */ ({
  * @typedef {{start_s: number, end_s: number, spoof_score: number|null}} Segment
  * @typedef {{analysed_s: number, total_s: number|null, speech_s: number}} Coverage
  * @typedef {"clear"|"elevated"|"high"|"inconclusive"} Band
+ * @typedef {{generators: string[], encoder: string|null, content_credentials: boolean}} Provenance what the file's own
+ *   notes say: nobody has checked it
  * @typedef {{spoof_score: number|null, band: Band, reasons: Reason[], segments: Segment[], coverage: Coverage,
- *   detector: string}} Result
+ *   detector: string, provenance?: Provenance}} Result
  * @typedef {"loading"|"reading"|"analysing"} Phase
  * @typedef {{band: Exclude<Band, "inconclusive">, speech_s: number}} RollingHint what was heard so far sounds like; the
  *   result may differ. It stands from the first seconds of speech on, and another one comes once a second at most
@@ -74,11 +76,12 @@ export const Code = /** @type {const} */ ({
  *   hint?: RollingHint, peaks?: Peaks}} Progress `peaks` of what was heard so far
  * @typedef {{format: string, codec: string|null, sample_rate: number|null, channels: number|null,
  *   duration_s: number|null, reader: "wav"|"page"|"none", data_offset: number|null, n_frames: number|null,
- *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>}} Probe
+ *   frame_bytes: number|null, predicted_pcm_bytes: number|null, facts: Record<string, number>,
+ *   provenance?: Provenance}} Probe
  * @typedef {{windows: [number, number][], values: Uint8Array}} Peaks lowest and highest of up to 512 equal stretches of
  *   the windows heard, joined end to end; 128 is zero, 0 is -1, 255 is +1
  * @typedef {{result: Result, claim: Record<string, unknown>, sha256: string, decoder: string, rate: number,
- *   detector: Detector, peaks?: Peaks, times: Record<string, number>}} Outcome
+ *   detector: Detector, peaks?: Peaks, provenance?: Provenance, times: Record<string, number>}} Outcome
  */
 
 /**

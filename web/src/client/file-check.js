@@ -9,7 +9,7 @@
  *   |"stale"|"timeout"} State
  * @typedef {{
  *   load: () => Promise<import("../element/bundle.js").Parts & {session: import("./session.js").Session}>,
- *   options: () => {test: string | null, maxSeconds: number},
+ *   options: () => {test: string | null, maxSeconds: number, provenance?: boolean},
  *   sealsAtOnce: () => boolean,
  *   changed: (check: FileCheck) => void,
  *   progressed: (check: FileCheck) => void,

@@ -29,11 +29,12 @@ export const MAX_SECONDS = 120;
 /**
  * @param {{client: Client, session: Session}} tools
  * @param {File} file
- * @param {{test: string | null, maxSeconds: number, signal?: AbortSignal, onProgress?: (progress: Progress) => void}} options
+ * @param {{test: string | null, maxSeconds: number, provenance?: boolean, signal?: AbortSignal,
+ *   onProgress?: (progress: Progress) => void}} options `provenance`: the result tells what the file's own notes say
  * @returns {Promise<Outcome>}
  * @throws {import("../protocol.js").ScreeningError}
  */
-export async function listen({ client, session }, file, { test, maxSeconds, signal, onProgress }) {
+export async function listen({ client, session }, file, { test, maxSeconds, provenance, signal, onProgress }) {
   const asked = session.settings(signal); // Early; sealing asks again.
   const tried = asked.catch(() => {});
   if (test) await tried;
@@ -42,7 +43,9 @@ export async function listen({ client, session }, file, { test, maxSeconds, sign
   if (test && session.fixed) return session.fixedOutcome(file);
   if (NEEDS_EXTENSIONS && !signal?.aborted) await asked.catch(unloaded);
   const most = Math.min(maxSeconds || MAX_SECONDS, session.ui.max_seconds ?? Infinity);
-  return client.screen(file, { maxSeconds: most, extensions: session.extensions, signal, onProgress });
+  const outcome = await client.screen(file, { maxSeconds: most, extensions: session.extensions, signal, onProgress });
+  if (provenance) outcome.result.provenance = outcome.provenance;
+  return outcome;
 }
 
 /**

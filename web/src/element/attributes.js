@@ -19,6 +19,7 @@ export class Attributes extends LitElement {
     maxSeconds: { type: Number, attribute: "max-seconds" },
     name: { type: String },
     preload: { type: String },
+    provenance: { type: Boolean },
     record: { type: Boolean },
     seal: { type: String },
     session: { type: String },
@@ -44,6 +45,7 @@ export class Attributes extends LitElement {
     /** @type {string | null} */
     this.name = null;
     this.preload = "intent";
+    this.provenance = false;
     this.record = false;
     this.seal = "submit";
     /** @type {string | null} */

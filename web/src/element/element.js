@@ -50,7 +50,7 @@ export class PrelistenCheck extends FormControl {
   /** @type {import("../client/file-check.js").Host} */
   #host = {
     load: () => this.#load(),
-    options: () => ({ test: this.test, maxSeconds: this.maxSeconds }),
+    options: () => ({ test: this.test, maxSeconds: this.maxSeconds, provenance: this.provenance }),
     sealsAtOnce: () => this.seal === "result",
     changed: () => this.#refresh(),
     progressed: ({ progress }) => this.#progressed(progress),

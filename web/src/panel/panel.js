@@ -261,11 +261,30 @@ function rest(view, result, lit) {
     ${drawn ? drawn.picture(view, result, lit) : nothing} ${show === "nothing" ? nothing : reasons(view, result, lit)}
     <dl class="facts">
       <div part="coverage"><dd>${coverage(view, result)}</dd></div>
+      ${provenance(view, result, lit)}
       ${next(view, show !== "nothing" && result.band !== "clear", lit)}
     </dl>
   `;
   if (!isFolded(view)) return content;
   return html`<details class="fold"><summary>${catalogue["ui.details"]}</summary>${content}</details>`;
+}
+
+/**
+ * What the file's own notes say of it. No more than their word: nothing is said where they say nothing.
+ * @param {View} view
+ * @param {Result} result
+ * @param {Lit} lit
+ */
+function provenance({ catalogue, language }, result, { html, nothing }) {
+  const { generators = [], content_credentials = false } = result.provenance ?? {};
+  const names = generators.map((name) => `\u2068${name}\u2069`).join(", "); // Each in its own direction.
+  const told = [
+    generators.length ? fill(catalogue["ui.provenance.generated"], { names }, language) : "",
+    content_credentials ? catalogue["ui.provenance.credentials"] : "",
+  ].filter(Boolean);
+  if (!told.length) return nothing;
+  const title = catalogue["ui.provenance.title"];
+  return html`<div part="provenance"><dt>${title}</dt><dd>${told.join(" ")}</dd></div>`;
 }
 
 /**

@@ -117,6 +117,7 @@ async function screen(id, file, maxSeconds, extensions) {
       decoder: /** @type {string} */ (probe.reader),
       rate: probe.sample_rate ?? source.sampleRate, // As the file states it: the server knows no other before it decodes.
       detector: plain(detector.describe()),
+      provenance: probe.provenance,
       times: clock.times,
     };
     tell({ kind: Tell.FINISHED, job: id, outcome });
