@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from math import gcd
 
 import av
@@ -23,16 +24,22 @@ def speech_like(seconds: float = 4.0, *, seed: int = 0, rate: int = RATE) -> NDA
 
     Shape (seconds * rate,), float32, peak 0.5. What is longer than 12 s repeats itself, a little louder or softer.
     """
-    rng = np.random.default_rng(seed)
-    take = _take(min(seconds, LONGEST_TAKE_S), rng)
-    n_takes = int(np.ceil(seconds / LONGEST_TAKE_S)) or 1
-    out = np.concatenate([take * level for level in (1.0, *rng.uniform(0.8, 1.0, n_takes - 1))])
+    take, levels = _take_and_levels(seconds, seed)
+    out = np.concatenate([take * level for level in levels])
     if rate != RATE:
         common = gcd(rate, RATE)
         out = resample_poly(out, rate // common, RATE // common)
     n = int(seconds * rate)
     out = np.pad(out[:n], (0, max(0, n - out.size)))
     return (0.5 * out / np.abs(out).max()).astype(np.float32)
+
+
+@lru_cache(maxsize=32)  # Many tests use the same few voices.
+def _take_and_levels(seconds: float, seed: int) -> tuple[NDArray[np.float64], tuple[float, ...]]:
+    rng = np.random.default_rng(seed)
+    take = _take(min(seconds, LONGEST_TAKE_S), rng)
+    n_takes = int(np.ceil(seconds / LONGEST_TAKE_S)) or 1
+    return take, (1.0, *rng.uniform(0.8, 1.0, n_takes - 1))
 
 
 def _take(seconds: float, rng: np.random.Generator) -> NDArray[np.float64]:
