@@ -42,7 +42,8 @@ LETTERS = {
 }
 # Names that stay as they are: formats, keys, units.
 NAMES = re.compile(
-    r"\{.*?\}|Prelisten|Page Up|Page Down|Enter|https|kHz|MB|WAV|FLAC|MP3|MP4|M4A|MOV|Ogg|Opus|WebM|UTC"
+    r"\{.*?\}|Prelisten|Page Up|Page Down|Enter|https|kHz|MB|WAV|FLAC|MP3|MP4|M4A|MOV|Ogg|Opus|WebM|UTC|"
+    r"Content Credentials|C2PA"
 )
 
 
