@@ -26,7 +26,7 @@ from prelisten.storage.sql import open_storage
 from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.errors import ModelError
 from wasm_detector.model import Model, load_model
-from wasm_detector.scoring import check_model, score_segment
+from wasm_detector.scoring import check_model, score_segment, summarise
 from wasm_detector.waveform import TARGET_RATE
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def load_shadow_model(path: Path, wheels: tuple[Wheel, ...]) -> Model:
         score = score_segment(_sawtooth(), start_s=0.0, end_s=1.0, model=able)
         if not np.isfinite(score.contributions).all():
             raise ModelError("it gives no finite numbers.")
+        summarise([score], model=able, coverage=(1.0, 1.0), n_not_finite=0)
     except (ModelError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"PRELISTEN_SHADOW_MODEL: {path} cannot score a recording: {error}") from error
     if model.detector == load_forensic_model().detector:

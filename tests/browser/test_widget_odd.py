@@ -68,6 +68,22 @@ def test_two_elements_of_one_name(page: Page, app: OwnApp, outcome: str) -> None
     }
 
 
+def test_a_file_that_nobody_listened_to_leaves_the_others_token(page: Page, app: OwnApp) -> None:
+    """Two elements of one name, and the first waits to be asked: the second's token is sent."""
+    silent = ELEMENT.format(outcome="clear", label="One").replace(
+        "<prelisten-check", '<prelisten-check auto="manual"'
+    )
+    both = silent + ELEMENT.format(outcome="clear", label="Two")
+    form = alive(opened(page, app, form_to("/all", f'{both}<button id="send">Send</button>')))
+    put(form, "One", VOICE)
+    put(form, "Two", OTHER)
+    expect(page.locator("prelisten-check[state=done]")).to_have_count(1)
+    with page.expect_navigation():
+        page.locator("#send").click()
+    told = page.evaluate("JSON.parse(document.querySelector('pre').innerText)")
+    assert told == {sum_of(VOICE): "absent", sum_of(OTHER): "ok"}
+
+
 def test_input_taken_out_and_put_into_another_form(page: Page, app: OwnApp) -> None:
     """The file goes with its own form alone; the element left behind posts nothing about it."""
     other = form_to("/elsewhere", "", ident="other")

@@ -118,14 +118,17 @@ def of_another_release() -> bytes:
 
 def test_settings_name_a_model_that_can_score(tmp_path: Path) -> None:
     """What is no model, or missing, or fails on a sound, or decides already, stops the start; another one is tried."""
-    junk, other = tmp_path / "junk.safetensors", tmp_path / "other.safetensors"
+    junk, other, bands = (tmp_path / f"{name}.safetensors" for name in ("junk", "other", "bands"))
     junk.write_bytes(b"not a model")
     other.write_bytes(of_another_release())
+    stored, arrays = unpack(TRIED.read_bytes())
+    bands.write_bytes(pack({**stored, "elevated": "0.5"}, dict(arrays)))
     own = Path(forensic.__file__).with_name(FILE_NAME)
     for path, said in (
         (junk, "junk"),
         (tmp_path / "gone", "cannot be read"),
         (other, "cannot score"),
+        (bands, "cannot score"),
         (own, "decided already"),
     ):
         with pytest.raises(ConfigError, match=said):

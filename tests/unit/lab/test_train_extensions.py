@@ -18,7 +18,8 @@ from prelisten.checks.additions import equipped, observer_of, required_by
 from prelisten.lab import train
 from prelisten.lab.calibrate import rescale
 from prelisten.wheels import Wheel, listed_wheels
-from tests.recordings import speech_like
+from tests.recordings import speech_like, wav_bytes
+from tests.services import make_services, screened
 from tests.unit.lab.conftest import write_corpus
 from tests.unit.lab.test_train import run
 from wasm_detector import browser
@@ -128,6 +129,16 @@ def test_golden_text_holds_the_other_signals_before_the_wheel_is_there(
         monkeypatch.setattr(browser, "load_model", lambda each=each: replace(model, parts=each))
         golden.add(browser.golden())
     assert len(golden) == 1 + len(model.parts)
+
+
+def test_a_model_on_trial_silences_no_measure(model: Model, wheel: Wheel, tmp_path: Path) -> None:
+    """The deciding model does not weigh it: it stands among the reasons as without the trial."""
+    services = make_services(tmp_path, extensions=wheel.path.parent)
+    submission, _ = screened(replace(services, shadow_model=model), wav_bytes(speech_like(4.0, seed=5)))
+    with services.storage.read() as tx:
+        codes = [reason.code for one in tx.findings(submission.id) for reason in one.reasons]
+        assert (codes.count("EXTENSION"), len(tx.shadow_scores(submission.id))) == (1, 1)
+    services.storage.close()
 
 
 def test_a_measure_that_fails_leaves_the_recording_unjudged(model: Model, wheel: Wheel) -> None:

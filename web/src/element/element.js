@@ -206,7 +206,7 @@ export class PrelistenCheck extends FormControl {
       wait: () => Math.min(WAIT_MS, Math.max(0, Number.isFinite(this.wait) ? this.wait : WAIT_MS)),
       needsHold: () => this.#needsHold(),
       prepare: (signal, ms) => this.#prepare(signal, ms),
-      inspect: (entries) => (this.#isSwapped() || this._isElsewhere) && entries.delete(this._entryName),
+      inspect: (entries) => (this.#isSwapped() || this._isElsewhere) && this._takeOut(entries),
     });
   }
 

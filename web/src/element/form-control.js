@@ -9,6 +9,8 @@ export class FormControl extends Attributes {
   #internals = this.attachInternals();
   /** @type {HTMLInputElement | null} */
   #input = null;
+  /** @type {string[]} */
+  #tokens = [];
 
   /** The wrapped native input. A framework may have put another one in its place. */
   get input() {
@@ -74,9 +76,26 @@ export class FormControl extends Attributes {
   _setEntries(tokens, isDeclared) {
     const name = this._entryName;
     const entries = new FormData();
+    this.#tokens = tokens;
     for (const token of name ? tokens : []) entries.append(name, token);
     if (isDeclared && this.input?.name) entries.append(`${this.input.name}-declared`, "yes");
     this.#internals.setFormValue([...entries].length ? entries : null, null);
+  }
+
+  /**
+   * Take this element's own tokens out of what is about to be sent: another one of the same name keeps its own.
+   * @protected
+   * @param {FormData} entries
+   */
+  _takeOut(entries) {
+    const name = this._entryName;
+    const own = [...this.#tokens];
+    const others = entries.getAll(name).filter((entry) => {
+      const at = own.indexOf(/** @type {string} */ (entry));
+      return at < 0 || !own.splice(at, 1);
+    });
+    entries.delete(name);
+    for (const entry of others) entries.append(name, entry);
   }
 
   /**
