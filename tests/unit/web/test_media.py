@@ -105,6 +105,41 @@ for (const [path, format] of JSON.parse(given).files) {
 tell(told);
 """
 
+# Each packet's samples are their own places in the recording.
+JOINTS = """
+const { openTrack } = await import(demux);
+const { cutting, Media } = await import(media);
+const LENGTH = 4608;
+const track = await openTrack(await blob(given), { isSupported: async () => true });
+const all = [];
+for (let packet = await track.packets.getFirstPacket(); packet; packet = await track.packets.getNextPacket(packet)) {
+  const data = new Uint8Array(new Uint32Array([all.length]).buffer);
+  all.push({ data, timestamp: packet.timestamp, duration: packet.duration });
+}
+const packets = {
+  getFirstPacket: async () => all[0],
+  getPacket: async (seconds) => all.findLast(({ timestamp }) => timestamp <= seconds),
+  getNextPacket: async (packet) => all[all.indexOf(packet) + 1] ?? null,
+};
+const decode = async (bytes) => {
+  const places = new Uint32Array(bytes.slice(42).buffer);
+  const place = (at) => places[Math.floor(at / LENGTH)] * LENGTH + (at % LENGTH);
+  return Float32Array.from({ length: places.length * LENGTH }, (_, at) => place(at));
+};
+const { sampleRate } = track.config;
+const timing = { origin: all[0].timestamp, start: 0, ticks: sampleRate / 1000 };
+const about = { sampleRate, frames: 12 * sampleRate, decoders: cutting(decode), close() {} };
+const sound = new Media(packets, track.config, timing, about);
+let [heard, misplaced] = [0, 0];
+for (let second = 0; second < 12; second += 4) {
+  const samples = await sound.read(second * sampleRate, (second + 4) * sampleRate);
+  heard += samples.length;
+  samples.forEach((place, at) => (misplaced += place !== second * sampleRate + at));
+}
+tell({ unstated: all.filter(({ duration }) => !duration).length, heard, misplaced });
+track.close();
+"""
+
 
 @pytest.fixture(scope="module")
 def node() -> str:
@@ -152,6 +187,8 @@ def test_window_whose_decoding_ends_early_stays_without_a_gap(node: str, tmp_pat
     """What follows in the same window is left out, however long it is; the next window is heard."""
     plan = {"ends": [6], "windows": [[0, 24], [60, 68]]}
     assert run(node, tmp_path, READ, plan) == [400, 200, 0, 0, 0, 0, 400, 400]
+    near = {"ends": [6], "windows": [[0, 8], [12, 16]]}
+    assert run(node, tmp_path, READ, near) == [400, 200, 400]
 
 
 def two_tracks(first: str) -> bytes:
@@ -233,6 +270,14 @@ def test_cut_files_sound_as_the_whole_does(node: str, tmp_path: Path) -> None:
         )  # Two seconds before what is wanted.
         shared = places[0] + pieces[0].size - places[1]
         assert shared == pytest.approx(CUT_RATE, abs=4_800), ending  # One second is heard again.
+
+
+def test_blocks_that_state_no_duration_leave_no_gap(node: str, tmp_path: Path) -> None:
+    """The last block of each cluster of Matroska is one: every sample is heard, in its place."""
+    content = media_file(speech_like(12.0, rate=CUT_RATE), container="matroska", codec="flac")
+    told = run(node, tmp_path, JOINTS, content)
+    assert told["unstated"] > 1
+    assert (told["heard"], told["misplaced"]) == (12 * CUT_RATE, 0)
 
 
 def decoded(content: bytes) -> np.ndarray:

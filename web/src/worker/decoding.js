@@ -16,7 +16,7 @@ import { MediaError } from "./media-error.js";
  *   begin: (packets: Packets, config: AudioDecoderConfig, packet: Packet | null, about: About) => Pieces,
  * }} Decoders who decodes: WebCodecs here, or the page what is cut for it */
 /** @typedef {{timing: Timing, sampleRate: number, isFirst: boolean}} About */
-/** @typedef {{at: number, next: () => Promise<Piece | null>, unread: (piece: Piece) => void, close: () => void}} Pieces */
+/** @typedef {{at: number, isOver: boolean, next: () => Promise<Piece | null>, unread: (piece: Piece) => void, close: () => void}} Pieces */
 /** @typedef {{at: number, samples: Float32Array}} Piece `samples` of one channel, the first of them frame `at` */
 
 const QUEUED = 16;
@@ -71,6 +71,11 @@ export class Decoding {
     const piece = /** @type {Piece} */ (this.#pieces.shift());
     this.at = piece.at + piece.samples.length;
     return piece;
+  }
+
+  /** Whether nothing more will come: the end, or damage. */
+  get isOver() {
+    return this.#isOver && !this.#pieces.length;
   }
 
   /** @param {Piece} piece */

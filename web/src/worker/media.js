@@ -158,8 +158,8 @@ export class Media {
    */
   async #decodingFrom(frame) {
     const ahead = this.#decoding ? frame - this.#decoding.at : -1;
-    const isNear = frame === this.#readTo || (ahead >= 0 && ahead <= SEEK_GAP_S * this.sampleRate);
-    if (this.#decoding && isNear) return this.#decoding;
+    const isNear = ahead >= 0 && ahead <= SEEK_GAP_S * this.sampleRate && !this.#decoding?.isOver;
+    if (this.#decoding && (isNear || frame === this.#readTo)) return this.#decoding;
     this.#decoding?.close();
     const { origin, start } = this.#timing;
     const early = origin + (frame - start) / this.sampleRate - PREROLL_S;

@@ -59,6 +59,8 @@ class Sections {
   #before = [];
   /** @type {Packet | null} */
   #packet;
+  /** Samples of each channel that a packet stands for. @type {WeakMap<Packet, number>} */
+  #lengths = new WeakMap();
   /** Frame of the next packet. */
   #packetAt = NaN;
 
@@ -70,6 +72,7 @@ class Sections {
    */
   constructor(packets, writer, packet, { timing, sampleRate, isFirst, decode }) {
     this.packets = packets;
+    this.timing = timing;
     this.writer = writer;
     this.sampleRate = sampleRate;
     this.decode = decode;
@@ -89,6 +92,11 @@ class Sections {
     return piece;
   }
 
+  /** Whether nothing more will come: the end, or damage. */
+  get isOver() {
+    return !this.#packet && !this.#pieces.length;
+  }
+
   /** @param {Piece} piece */
   unread(piece) {
     this.#pieces.unshift(piece);
@@ -105,11 +113,17 @@ class Sections {
     const packets = this.#before;
     const start = this.#packetAt;
     while (this.#packet && this.#packetAt - start < SECTION_S * this.sampleRate) {
-      packets.push(this.#packet);
-      this.#packetAt += lengthOf(this.#packet);
-      this.#packet = await this.packets.getNextPacket(this.#packet).catch(() => null);
+      const packet = this.#packet;
+      const next = await this.packets.getNextPacket(packet).catch(() => null);
+      // The last of a Matroska cluster may state no duration: then it lasts until the next one.
+      const stated = lengthOf(packet) || (next && frameOf(next, this.timing, this.sampleRate) - this.#packetAt);
+      const length = Math.max(0, stated || (this.#lengths.get(packets.at(-1) ?? packet) ?? 0));
+      this.#lengths.set(packet, length);
+      packets.push(packet);
+      this.#packetAt += length;
+      this.#packet = next;
     }
-    const total = packets.reduce((sum, packet) => sum + lengthOf(packet), 0);
+    const total = packets.reduce((sum, packet) => sum + (this.#lengths.get(packet) ?? 0), 0);
     const samples = await this.decode(file(packets), this.sampleRate).catch(passedOver);
     this.#before = lastOf(packets, SETTLE_S);
     if (total - samples.length < SETTLE_S * this.sampleRate) this.#take(samples, start, total);
