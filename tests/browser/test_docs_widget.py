@@ -210,7 +210,9 @@ def test_tables_name_what_there_is(page: Page, app: OwnApp) -> None:
     members, statics = page.evaluate(
         """() => {
           const element = customElements.get('prelisten-check');
-          const kinds = [element, Object.getPrototypeOf(element)];
+          const kinds = [];
+          const isLits = (kind) => Object.hasOwn(kind, '_$litElement$');
+          for (let kind = element; !isLits(kind); kind = Object.getPrototypeOf(kind)) kinds.push(kind);
           return [
             kinds.flatMap(({ prototype }) => Object.getOwnPropertyNames(prototype)),
             Object.getOwnPropertyNames(element).filter((name) => typeof element[name] === 'function'),
