@@ -111,20 +111,25 @@ async function prepare(files) {
  * @returns {Promise<Booted | null>} null when it is of no use here; then it is deleted
  */
 async function restore(files, runtime, lap, kept) {
+  const marked = mark();
   try {
-    await mark();
-    const booted = await boot(files, runtime, lap, kept);
+    const fill = async (/** @type {any} */ module) => {
+      await marked;
+      kept.fill(module);
+    };
+    const booted = await boot(files, runtime, lap, { ...kept, fill });
     const golden = booted.detector.golden();
     lap("golden");
     if (golden === kept.golden) {
       files.spare(ARCHIVES);
-      await trust();
+      void trust();
       return booted;
     }
   } catch (error) {
     console.info(`The snapshot of the runtime is of no use: ${error}`);
   }
   kept.close(); // What is open is not deleted.
+  await marked.catch(() => {}); // Or the mark comes after it was removed.
   await forget();
   files.ask(ARCHIVES);
   return null;
@@ -201,7 +206,7 @@ function take(pyodide) {
 async function create({ createModule, libraries }, settings, packages, kept) {
   settings.preRun.push((/** @type {any} */ module) => install(module, packages, libraries));
   const module = await createModule(settings);
-  kept?.fill(module);
+  await kept?.fill(module);
   return module;
 }
 

@@ -11,7 +11,7 @@
  *   getSize: () => number}} Access the part of FileSystemSyncAccessHandle that is used here */
 /** @typedef {{browser: string, golden: string, heapBytes: number, stateBytes: number, runs: [number, number][],
  *   sum: number}} Header `runs` are the [start, end) of memory that the pages hold, the rest is 0 */
-/** @typedef {{golden: string, state: Uint8Array<ArrayBuffer>, fill: (module: any) => void, close: () => void}} Snapshot
+/** @typedef {{golden: string, state: Uint8Array<ArrayBuffer>, fill: (module: any) => void | Promise<void>, close: () => void}} Snapshot
  *   `fill` writes it into the memory of a module that has not run yet, and throws where it is damaged */
 
 const FOLDER = "prelisten-snapshots";
