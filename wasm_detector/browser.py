@@ -29,7 +29,7 @@ from wasm_detector.rolling import Rolling
 from wasm_detector.scoring import score_segment
 from wasm_detector.streaming import SEGMENT_S, Stream
 from wasm_detector.wav import ExactSums, decode_frames
-from wasm_detector.waveform import MAX_RATE, MIN_RATE
+from wasm_detector.waveform import MAX_RATE, MIN_RATE, fixed_sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,15 +81,13 @@ class _Zero:
 def golden() -> str:
     """Return every number that the detector makes of a fixed sound: equal texts mean equal arithmetic.
 
-    0.6 s of a rising sawtooth, made of whole numbers alone. It is short because a person may wait for it. What an
-    operator's own signals would measure is taken for 0: their wheels may not be here yet.
+    0.6 s of it: it is short because a person may wait for it. What an operator's own signals would measure is taken for
+    0: their wheels may not be here yet.
     """
-    at = np.arange(9_600)
-    sound = at * (at + 20_000) // 40_000 * 100 % 133 / 133 - 0.5
     model = load_model()
     if model.requires:
         model = replace(model, own={one.name: _Zero() for one in model.requires})
-    score = score_segment(sound.astype(np.float32), start_s=0.0, end_s=0.6, model=model)
+    score = score_segment(fixed_sound(9_600), start_s=0.0, end_s=0.6, model=model)
     return repr((score.contributions.tolist(), score.values.tolist(), score.speech_logit, score.speech_s))
 
 

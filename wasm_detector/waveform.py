@@ -123,3 +123,9 @@ def resample(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float
         rows = windows[first * down // up :: down][: -(-(n_out - first) // up)]
         resampled[first::up] = rows @ taps[first * down % up]
     return resampled
+
+
+def fixed_sound(n_samples: int) -> NDArray[np.float32]:
+    """Return a rising sawtooth at 16 kHz, shape=(n_samples,), -0.5 to 0.5, the same on every machine."""
+    at = np.arange(n_samples)
+    return (at * (at + 20_000) // 40_000 * 100 % 133 / 133 - 0.5).astype(np.float32)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from prelisten.assets import bundled_detector
 from prelisten.checks import load_forensic_model
@@ -27,7 +26,7 @@ from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.errors import ModelError
 from wasm_detector.model import Model, load_model
 from wasm_detector.scoring import check_model, score_segment, summarise
-from wasm_detector.waveform import TARGET_RATE
+from wasm_detector.waveform import TARGET_RATE, fixed_sound
 
 if TYPE_CHECKING:
     from prelisten.hints.store.redis import RedisSingleUse
@@ -74,7 +73,7 @@ def load_shadow_model(path: Path, wheels: tuple[Wheel, ...]) -> Model:
         model = read_model(path)
         able = equipped(model, wheels)
         check_model(able)
-        score = score_segment(_sawtooth(), start_s=0.0, end_s=1.0, model=able)
+        score = score_segment(fixed_sound(TARGET_RATE), start_s=0.0, end_s=1.0, model=able)
         if not np.isfinite(score.contributions).all():
             raise ModelError("it gives no finite numbers.")
         summarise([score], model=able, coverage=(1.0, 1.0), n_not_finite=0)
@@ -86,12 +85,6 @@ def load_shadow_model(path: Path, wheels: tuple[Wheel, ...]) -> Model:
             "leave the setting out."
         )
     return model
-
-
-def _sawtooth() -> NDArray[np.float32]:
-    """Return a second of sound at 16 kHz that every signal can measure."""
-    at = np.arange(TARGET_RATE)
-    return (at * (at + 20_000) // 40_000 * 100 % 133 / 133 - 0.5).astype(np.float32)
 
 
 def open_single_use(config: Config) -> RedisSingleUse | None:
