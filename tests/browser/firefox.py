@@ -16,6 +16,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.browser.driven import BrowserError, DrivenBrowser
+
 FIREFOX = os.environ.get("TEST_FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
 START_S = 120.0
 ANSWER_S = 60.0
@@ -36,24 +38,10 @@ PREFERENCES = {
     "services.settings.server": "http://127.0.0.1:9/",
     "toolkit.telemetry.enabled": False,
 }
-# The codes of WebDriver for keys that write nothing.
-KEYS = {
-    "Tab": "\ue004",
-    "Enter": "\ue007",
-    "Space": " ",
-    "ArrowRight": "\ue014",
-    "ArrowLeft": "\ue012",
-    "Home": "\ue011",
-    "End": "\ue010",
-}
-
-
-class FirefoxError(Exception):
-    """Firefox refused a command; the message is its own."""
 
 
 @dataclass
-class Firefox:
+class Firefox(DrivenBrowser):
     """A running Firefox with one page: what it is told, and the lines that the page wrote to its console."""
 
     socket: ClientConnection
@@ -69,7 +57,7 @@ class Firefox:
             message = json.loads(self.socket.recv(timeout=ANSWER_S))
             if message.get("id") == self._last:
                 if message["type"] == "error":
-                    raise FirefoxError(f"{method}: {message['message']}")
+                    raise BrowserError(f"{method}: {message['message']}")
                 return message["result"]
             if message.get("method") == "log.entryAdded":
                 self.lines.append(f"{message['params']['level']}: {message['params']['text']}")
@@ -88,20 +76,8 @@ class Firefox:
             awaitPromise=True,
         )
         if result["type"] == "exception":
-            raise FirefoxError(result["exceptionDetails"]["text"])
+            raise BrowserError(result["exceptionDetails"]["text"])
         return json.loads(result["result"]["value"])
-
-    def wait_for(self, expression: str, within_s: float = 60.0) -> Any:
-        """Return the first value of an expression that is true."""
-        end, value = time.monotonic() + within_s, None
-        while time.monotonic() < end:
-            try:
-                if value := self.evaluate(expression):
-                    return value
-            except FirefoxError:
-                pass  # Between two pages there is none.
-            time.sleep(0.05)
-        raise AssertionError(f"{expression} is {value!r} after {within_s} s; the console: {self.lines[-20:]}")
 
     def choose(self, path: Path, selector: str = "input[type=file]") -> None:
         """Choose a file, as a person in the browser's own dialogue."""
@@ -110,16 +86,14 @@ class Firefox:
         element = {"sharedId": node["sharedId"]}
         self.send("input.setFiles", context=self.context, element=element, files=[str(path)])
 
-    def press(self, *names: str) -> None:
-        """Press keys, one after the other; `Shift+` before a name holds Shift."""
-        actions = []
-        for name in names:
-            held = "\ue008" if name.startswith("Shift+") else ""
-            key = KEYS[name.removeprefix("Shift+")]
-            actions += [{"type": "keyDown", "value": value} for value in (held, key) if value]
-            actions += [{"type": "keyUp", "value": value} for value in (key, held) if value]
+    def perform(self, actions: list[dict[str, str]]) -> None:
+        """Press and release keys."""
         source = {"type": "key", "id": "keyboard", "actions": actions}
         self.send("input.performActions", context=self.context, actions=[source])
+
+    def forget(self) -> None:
+        """Forget what pages wrote."""
+        self.lines.clear()
 
     def told(self, prefix: str) -> list[str]:
         """Return the console's lines that contain `prefix`, everything up to now."""

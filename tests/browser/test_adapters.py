@@ -29,7 +29,7 @@ from prelisten.records import Submission, TokenState
 from prelisten.storage import tables
 from tests.browser.firefox import FIREFOX, Firefox, firefox
 from tests.browser.form_page import FormPage
-from tests.browser.test_firefox import IS_FULL, WATCH
+from tests.browser.test_other_browsers import IS_FULL, WATCH
 from tests.recordings import speech_like, wav_bytes
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "web" / "examples"
@@ -419,7 +419,7 @@ def fox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
 def test_upload_carries_a_good_token_in_firefox(fox: Firefox, site: Site, name: str, tmp_path: Path) -> None:
     """For real, without test mode: chosen, listened to, sent, and the token is good for this very file."""
     before = len(site.received())
-    fox.lines.clear()
+    fox.forget()
     fox.open(f"{site.url}/{name}/")
     path = tmp_path / "voice.wav"
     path.write_bytes(recording(100 + len(name)))

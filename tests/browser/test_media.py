@@ -26,9 +26,11 @@ TIMES = 30
 LONG_S = TAKE_S * TIMES
 SHORT_S = 8.0
 ENDS = ("done", "unsupported", "error", "timeout")
-SILENT_DECODER = (
-    "Object.assign(AudioDecoder.prototype, { decode() {}, flush: () => new Promise(() => {}) });\n"
-)
+SILENT = "Object.assign(AudioDecoder.prototype, { decode() {}, flush: () => new Promise(() => {}) });\n"
+SILENT_AFTER_ITS_TRIAL = f"""
+const {{ close }} = AudioDecoder.prototype;
+AudioDecoder.prototype.close = function () {{ close.call(this); {SILENT} }};
+"""
 
 
 def take(seconds: float = TAKE_S) -> np.ndarray:
@@ -289,16 +291,21 @@ def test_every_hostile_file_has_its_outcome(form: FormPage, tmp_path: Path) -> N
         assert form.told("ERROR") == form.told("CSP") == [], name
 
 
+def change_decoder(form: FormPage, script: str) -> None:
+    """Have a script run in the worker before its decoder is used."""
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, body=script + found.text())
+
+    form.page.route("**/media.js", answer)
+
+
 def test_decoder_that_never_answers_is_ended(page: Page, server: Server, tmp_path: Path) -> None:
     """The worker and its decoder go, the person is told, and the form sends."""
     page.clock.install(time=time.time())
     form = FormPage(page, server.url).open()
-
-    def answer(route: Route) -> None:
-        found = route.fetch()
-        route.fulfill(response=found, body=SILENT_DECODER + found.text())
-
-    form.page.route("**/media.js", answer)
+    change_decoder(form, SILENT_AFTER_ITS_TRIAL)
     path = tmp_path / "voice.mp3"
     path.write_bytes(media_file(take(SHORT_S), container="mp3", codec="libmp3lame"))
     form.choose(path)
@@ -307,4 +314,14 @@ def test_decoder_that_never_answers_is_ended(page: Page, server: Server, tmp_pat
     form.page.clock.run_for(60_000)
     form.wait_for("timeout")
     assert form.page.workers == []
+    form.send()
+
+
+def test_decoder_that_says_nothing_at_all_is_not_waited_for(form: FormPage, tmp_path: Path) -> None:
+    """The page decodes instead, after some seconds."""
+    change_decoder(form, SILENT)
+    path = tmp_path / "voice.mp3"
+    path.write_bytes(media_file(take(SHORT_S), container="mp3", codec="libmp3lame"))
+    form.choose(path)
+    form.wait_for("done")
     form.send()

@@ -35,6 +35,7 @@ const QUIET_AFTER_S = 3;
 const CODES = {
   NotAllowedError: "microphone_denied",
   NotFoundError: "microphone_missing",
+  NotSupportedError: "microphone_unsupported",
   OverconstrainedError: "microphone_missing",
   SecurityError: "microphone_denied",
 };
@@ -114,9 +115,8 @@ export class Recorder {
   /** @param {MediaStream} stream */
   #begin(stream) {
     this.#stream = stream; // Let go of, whatever fails from here on.
-    const [type, ending] = TYPES.find(([mime]) => MediaRecorder.isTypeSupported(mime)) ?? ["", "webm"];
-    const options = { audioBitsPerSecond: BITS_PER_S, ...(type && { mimeType: type }) };
-    const recorder = new MediaRecorder(stream, options);
+    const [mimeType, ending] = TYPES.find(([mime]) => MediaRecorder.isTypeSupported(mime)) ?? TYPES[0];
+    const recorder = new MediaRecorder(stream, { audioBitsPerSecond: BITS_PER_S, mimeType });
     /** @type {Blob[]} */
     const pieces = [];
     this.#recorder = recorder;
@@ -295,7 +295,9 @@ function shown(level) {
 /** @returns {string} why nothing can be recorded here, or "" */
 function obstacleHere() {
   if (!isSecureContext) return "microphone_insecure";
-  return navigator.mediaDevices && typeof MediaRecorder === "function" ? "" : "microphone_unsupported";
+  const isThere = navigator.mediaDevices && typeof MediaRecorder === "function";
+  // Asked first: nobody should allow a microphone for nothing.
+  return isThere && TYPES.some(([mime]) => MediaRecorder.isTypeSupported(mime)) ? "" : "microphone_unsupported";
 }
 
 /** @param {MediaStream} stream */

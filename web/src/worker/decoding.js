@@ -22,6 +22,7 @@ import { MediaError } from "./media-error.js";
 const QUEUED = 16;
 const MOST_DAMAGED = 2000; // Packets of three quarters of a minute; each costs a decoder.
 const MOST_TRIES = 16;
+const MOST_TRYING_MS = 5000; // A decoder that has said nothing of its first packets by then will not.
 
 /** Decodes from one packet on, without a jump. */
 export class Decoding {
@@ -100,7 +101,7 @@ export class Decoding {
         decoder.addEventListener("dequeue", this.#wake, { once: true });
       });
     } else if (this.#packet) {
-      this.#send(chunkOf(this.#packet, this.#packetAt / this.sampleRate));
+      this.#send(chunkOf(this.#packet, (this.#packetAt - this.timing.start) / this.sampleRate));
       this.#packetAt += Math.round(this.#packet.duration * this.sampleRate);
       this.#packet = await this.packets.getNextPacket(this.#packet).catch(() => null);
     } else {
@@ -151,7 +152,9 @@ export class Decoding {
     if (!data.numberOfFrames) return data.close(); // What Firefox makes of the first packet of Vorbis.
     while (this.#sent.length && this.#sent[0].timestamp <= data.timestamp) this.#sent.shift();
     const samples = monoOf(data);
-    if (Number.isNaN(this.#sampleAt)) this.#sampleAt = this.#firstAt ?? Math.round((data.timestamp * this.sampleRate) / 1e6);
+    if (Number.isNaN(this.#sampleAt)) {
+      this.#sampleAt = this.#firstAt ?? this.timing.start + Math.round((data.timestamp * this.sampleRate) / 1e6);
+    }
     data.close();
     const early = Math.max(0, -this.#sampleAt);
     if (early < samples.length) this.#pieces.push({ at: this.#sampleAt + early, samples: samples.subarray(early) });
@@ -217,12 +220,29 @@ async function decodeSome(packets, config, packet) {
   });
   decoder.configure(config);
   for (let n = 0; n < QUEUED && packet && !failure; n += 1) {
-    decoder.decode(chunkOf(packet, packet.timestamp));
+    decoder.decode(chunkOf(packet, Math.max(0, packet.timestamp)));
     packet = await packets.getNextPacket(packet).catch(() => null);
   }
-  await decoder.flush().catch((error) => (failure ??= error));
+  const flushed = decoder.flush().catch((error) => (failure ??= error));
+  const isOver = await within(MOST_TRYING_MS, flushed);
   if (decoder.state !== "closed") decoder.close();
+  if (!isOver) throw new MediaError("undecodable", "the decoder does not answer");
   return { sampleRate, length, failure, next: packet };
+}
+
+/**
+ * @param {number} ms
+ * @param {Promise<unknown>} promise
+ * @returns {Promise<boolean>} whether it is kept by then
+ */
+function within(ms, promise) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ms);
+    promise.then(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
 }
 
 /**
@@ -241,7 +261,7 @@ export function frameOf(packet, { origin, start, ticks }, sampleRate) {
 
 /**
  * @param {Packet} packet
- * @param {number} seconds
+ * @param {number} seconds not below 0: WebKitGTK gives other times back than the negative ones that it was given
  */
 function chunkOf({ data, duration }, seconds) {
   const [timestamp, length] = [seconds, duration].map((each) => Math.round(each * 1e6));

@@ -7,6 +7,9 @@ import { Code, ScreeningError } from "../protocol.js";
 
 // The page may know what this file is although no decoder was found here.
 const ASK_THE_PAGE = ["unsupported", "undecodable"];
+// WebKitGTK 2.50 beside GLib before 2.76 (Debian 12, Ubuntu 22.04) frees what it must not in `AudioData.copyTo`: the whole
+// page dies, form and all, and nothing that a page may ask tells these from others.
+const MAY_DIE = /Linux(?!.*Chrom).*AppleWebKit/;
 
 /**
  * @param {File} file
@@ -16,7 +19,7 @@ const ASK_THE_PAGE = ["unsupported", "undecodable"];
  * @throws {ScreeningError} for what nobody can hear
  */
 export async function openHere(file, probe, check) {
-  if (typeof AudioDecoder !== "function") return null;
+  if (typeof AudioDecoder !== "function" || MAY_DIE.test(navigator.userAgent)) return null;
   try {
     const { openMedia } = await import("./media.js");
     return await openMedia(file, probe.format, check);

@@ -1,4 +1,4 @@
-"""The demonstration form in Firefox: choosing, hearing, the hint, sending, by the keyboard; formats and recording."""
+"""The demonstration form in Firefox and WebKitGTK: choosing, hearing, sending, by the keyboard; formats, recording."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from prelisten.config import load_config
 from prelisten.records import HintCheck, Recomputed, TokenState
 from prelisten.wiring import wire
 from tests.browser.conftest import Server
-from tests.browser.firefox import FIREFOX, Firefox, firefox
+from tests.browser.driven import DrivenBrowser
+from tests.browser.firefox import FIREFOX, firefox
+from tests.browser.webkit import MICROPHONE, SAFARI, WEBKIT, WebKit, webkit
 from tests.recordings import FORMATS, speech_like, wav_bytes
 
-pytestmark = pytest.mark.skipif(
+NO_FIREFOX = pytest.mark.skipif(
     not FIREFOX, reason="NOTHING WAS TESTED IN FIREFOX: it is not installed (`python3 build.py test` does)."
+)
+NO_WEBKIT = pytest.mark.skipif(
+    not WEBKIT,
+    reason="NOTHING WAS TESTED IN WEBKIT: Debian's `webkit2gtk-driver` and `xvfb` are not installed.",
 )
 WATCH = """
 addEventListener("securitypolicyviolation", (event) => {
@@ -36,20 +42,33 @@ IS_FULL = os.environ.get("TEST_SIZE") == "full"
 COMPRESSED = sorted(FORMATS) if IS_FULL else ["mp3", "webm"]
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
-    """One Firefox for all tests."""
-    with firefox(tmp_path_factory.mktemp("firefox"), WATCH) as started:
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("firefox", marks=NO_FIREFOX), pytest.param("webkit", marks=NO_WEBKIT)],
+)
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DrivenBrowser]:
+    """One of each for all tests."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with (
+        firefox(folder, WATCH) if request.param == "firefox" else webkit(folder, WATCH, MICROPHONE) as started
+    ):
         yield started
 
 
 @pytest.fixture
-def form(running: Firefox, server: Server) -> Firefox:
+def form(running: DrivenBrowser, server: Server) -> DrivenBrowser:
     """The form, open and alive."""
-    running.lines.clear()
-    running.open(server.url)
-    running.wait_for(f"{CHECK}.state")
-    return running
+    return opened(running, server)
+
+
+def opened(browser: DrivenBrowser, server: Server) -> DrivenBrowser:
+    """Open the form, with nothing of what the browser said before."""
+    browser.open(server.url)
+    browser.forget()
+    browser.wait_for(f"{CHECK}.state")
+    return browser
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -58,19 +77,19 @@ def written(path: Path, content: bytes) -> Path:
     return path
 
 
-def wait_for_state(form: Firefox, *states: str) -> str:
+def wait_for_state(form: DrivenBrowser, *states: str) -> str:
     """Wait until the element is in one of these states and return it."""
     return form.wait_for(f"{list(states)}.includes({CHECK}.state) && {CHECK}.state")
 
 
-def send(form: Firefox) -> str:
+def send(form: DrivenBrowser) -> str:
     """Press Enter on the button and return the submission's id."""
     form.evaluate("document.querySelector('#send').focus()")
     form.press("Enter")
     return submission_of(form)
 
 
-def submission_of(form: Firefox) -> str:
+def submission_of(form: DrivenBrowser) -> str:
     """Wait for the submission's own page and return its id."""
     return form.wait_for("location.pathname.match(/^\\/submissions\\/(\\w+)/)?.[1]")
 
@@ -84,7 +103,7 @@ def hint_of(server: Server, submission_id: str) -> HintCheck:
     return check
 
 
-def test_form_is_filled_and_sent_by_the_keyboard(form: Firefox, server: Server, tmp_path: Path) -> None:
+def test_form_is_filled_and_sent_by_the_keyboard(form: DrivenBrowser, server: Server, tmp_path: Path) -> None:
     """To the input by Tab, the band in words, the picture steered by arrows, to the button by Tab, and sent."""
     focus_by_tab(form, "voice")
     form.choose(written(tmp_path / "voice.wav", VOICE))
@@ -102,7 +121,7 @@ def test_form_is_filled_and_sent_by_the_keyboard(form: Firefox, server: Server, 
     assert form.told("CSP") == form.told("ERROR") == []
 
 
-def focus_by_tab(form: Firefox, name: str) -> None:
+def focus_by_tab(form: DrivenBrowser, name: str) -> None:
     """Press Tab until this has the focus."""
     seen = []
     while form.evaluate(FOCUSED) != name:
@@ -111,13 +130,15 @@ def focus_by_tab(form: Firefox, name: str) -> None:
         seen.append(form.evaluate(FOCUSED))
 
 
-def test_submit_while_it_listens_is_held(form: Firefox, server: Server, tmp_path: Path) -> None:
+def test_submit_while_it_listens_is_held(form: DrivenBrowser, server: Server, tmp_path: Path) -> None:
     """Sent in the same moment: the form goes when the token is there."""
     form.choose(written(tmp_path / "voice.wav", wav_bytes(speech_like(8.0, seed=24))))
     assert hint_of(server, send(form)).token is TokenState.OK
 
 
-def test_form_is_sent_where_the_check_cannot_start(form: Firefox, server: Server, tmp_path: Path) -> None:
+def test_form_is_sent_where_the_check_cannot_start(
+    form: DrivenBrowser, server: Server, tmp_path: Path
+) -> None:
     """There is no worker: the element says so, and the form goes without a token."""
     form.evaluate(f"{CHECK}.setAttribute('worker-src', '/none/worker.js')")
     form.choose(written(tmp_path / "voice.wav", VOICE))
@@ -127,12 +148,17 @@ def test_form_is_sent_where_the_check_cannot_start(form: Firefox, server: Server
 
 @pytest.mark.parametrize("ending", COMPRESSED)
 def test_format_is_heard_as_the_server_hears_it(
-    form: Firefox, server: Server, tmp_path: Path, ending: str
+    form: DrivenBrowser, server: Server, tmp_path: Path, ending: str
 ) -> None:
-    """What Firefox decodes gives the hint that the server recomputes: an honest sender is never a liar.
+    """What these decode gives the hint that the server recomputes: an honest sender is never a liar.
 
-    AAC it decodes with a library of the system alone; where that is missing the form goes without a token.
+    AAC they decode with a library of the system alone; where that is missing the form goes without a token.
     """
+    hear_and_send(form, server, tmp_path, ending)
+
+
+def hear_and_send(form: DrivenBrowser, server: Server, tmp_path: Path, ending: str) -> None:
+    """Choose a recording, send it, and hold the hint against what the server hears."""
     form.choose(written(tmp_path / f"voice.{ending}", FORMATS[ending](speech_like(6.0, seed=25), 16_000)))
     state = wait_for_state(form, "done", "unsupported", "error")
     submission_id = send(form)
@@ -146,13 +172,28 @@ def test_format_is_heard_as_the_server_hears_it(
     assert check.recomputed in (Recomputed.MATCH, Recomputed.WITHIN_TOLERANCE)
 
 
-def test_recording_becomes_the_file(form: Firefox, server: Server) -> None:
-    """The microphone (a made one, by a preference): what was recorded is heard and sent."""
+@NO_WEBKIT
+def test_format_is_heard_by_webcodecs_in_webkit(server: Server, tmp_path: Path) -> None:
+    """By its name it is not asked for WebCodecs; under Safari's name it decodes by them what it can.
+
+    Not Vorbis: GStreamer's decoder blocks the worker.
+    """
+    with webkit(tmp_path / "browser", WATCH, [f"--user-agent={SAFARI}"]) as browser:
+        for ending in (each for each in COMPRESSED if each != "ogg"):
+            hear_and_send(opened(browser, server), server, tmp_path, ending)
+
+
+def test_recording_becomes_the_file(form: DrivenBrowser, server: Server) -> None:
+    """The microphone (a made one): what was recorded is heard and sent; what cannot record says so."""
     form.evaluate(f"{CHECK}.setAttribute('record', '')")
     part = f"{CHECK}.shadowRoot.querySelector('[part={{}}]')"
     form.wait_for(part.format("record-button") + " !== null")
     form.evaluate(part.format("record-button") + ".focus()")
     form.press("Enter")
+    if isinstance(form, WebKit) and not form.evaluate("MediaRecorder.isTypeSupported('audio/mp4')"):
+        said = form.wait_for(part.format("record-note") + "?.textContent")
+        assert "cannot record here" in said  # GStreamer's plugins that write MP4 are not installed.
+        return
     form.wait_for(part.format("stop-button") + " !== null")
     form.evaluate("new Promise((done) => setTimeout(done, 2500))")
     form.evaluate(part.format("stop-button") + ".focus()")
