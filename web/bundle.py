@@ -26,14 +26,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bundling import archives, installer, locales, output, runtime, trim, wasm
+from bundling import archives, installer, locales, output, runtime, slim, trim
 from bundling.errors import BundleError
 from bundling.inside import Inside
 from bundling.toolchain import Node, Say, find_node, run
 from bundling.wheel import PIP, build_wheel
 
 STDLIB = "python_stdlib.zip"
-MAIN_MODULE = "pyodide.asm.wasm"
 ON_DEMAND = ("worker/media.js", "client/microphone.js")  # Scripts beside the worker, not for every recording.
 IGNORED = {"dist", "node_modules", "__pycache__", ".ruff_cache", ".mypy_cache"}
 
@@ -172,11 +171,19 @@ def _python_part(bundle: Bundle, folder: Path) -> PythonPart:
             bytecode = inside.compiled([sources / name for name in (STDLIB, numpy, wheel)])
             rests = {STDLIB: "stdlib-rest.zip", numpy: "numpy-rest.zip"}
             trim.put_trimmed(bytecode, folder, loaded=found["modules"], rests=rests)
-            main, glue = core[MAIN_MODULE], core["pyodide.asm.mjs"]
-            wasm.put_slim(main, folder / main.name, glue=glue, wheel=sources / numpy, tables=inside.tables())
+            slim.put_slim(
+                core,
+                folder,
+                wheel=sources / numpy,
+                tables=inside.tables(),
+                web=bundle.web,
+                cache=bundle.cache / "slim",
+                node=bundle.node(),
+                say=bundle.say,
+            )
     libraries = trim.put_libraries(folder / numpy, folder)
     if not bundle.full:
-        _minify(bundle, [path for name, path in core.items() if name.endswith(".mjs")], folder)
+        _minify(bundle, [folder / slim.GLUE, core[slim.LOADER]], folder)
     for name, path in core.items():
         if name != runtime.LOCKFILE and not (folder / name).exists():
             shutil.copyfile(path, folder / name)

@@ -1,8 +1,4 @@
-"""Take out of Pyodide's main module what no page of ours can reach; the code stays as it was compiled.
-
-1. Exported names of C++ that neither the glue nor a shared object of numpy asks for. Only other shared objects could.
-2. The tables of the Chinese, Japanese and Korean codecs, made zero. Pyodide itself tells where they lie, and the
-   modules that read them cannot be imported any more (`shipped/sitecustomize.py`), so nothing reads wrong.
+"""Read and rewrite the sections of a WebAssembly module; code is untouched.
 
 Format: https://webassembly.github.io/spec/core/binary/modules.html
 """
@@ -10,17 +6,13 @@ Format: https://webassembly.github.io/spec/core/binary/modules.html
 from __future__ import annotations
 
 import bisect
-import re
-import zipfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from .errors import BundleError
 
 HEADER_BYTES = 8
 IMPORT, EXPORT, DATA = 2, 7, 11
-MANGLED = "_Z"  # How the names of C++ begin.
 FUNCTION, TABLE, MEMORY, GLOBAL, TAG = range(5)
 I32_CONST, END = 0x41, 0x0B
 
@@ -109,26 +101,35 @@ def _skip_type(reader: Reader) -> None:
         reader.unsigned()
 
 
-def wanted_exports(glue: str, shared_objects: Iterable[bytes]) -> set[str]:
-    """Return the names that somebody asks the main module for."""
-    asked = set(re.findall(r'wasmExports(?:\["|\.)([\w$]+)', glue))
-    return asked.union(*map(imported, shared_objects))
+def exported(module: bytes) -> set[str]:
+    """Return the names that a module exports."""
+    return {name for name, _ in _exports(module)}
 
 
 def without_exports(module: bytes, wanted: Collection[str]) -> bytes:
-    """Return the module without the exports of C++ that are not wanted."""
-    _, before, start, end = next(section for section in sections(module) if section[0] == EXPORT)
-    reader = Reader(module, start)
-    kept = []
-    for _ in range(reader.unsigned()):
-        first = reader.at
-        name = reader.name()
-        reader.byte()
-        reader.unsigned()
-        if name in wanted or not name.startswith(MANGLED):
-            kept.append(module[first : reader.at])
+    """Return the module without the exports that are not wanted."""
+    _, before, _, end = _section(module, EXPORT)
+    kept = [content for name, content in _exports(module) if name in wanted]
     content = unsigned(len(kept)) + b"".join(kept)
     return module[:before] + bytes([EXPORT]) + unsigned(len(content)) + content + module[end:]
+
+
+def _section(module: bytes, kind: int) -> tuple[int, int, int, int]:
+    return next(section for section in sections(module) if section[0] == kind)
+
+
+def _exports(module: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the name, and the bytes, of each export."""
+    for kind, _, start, _ in sections(module):
+        if kind != EXPORT:
+            continue
+        reader = Reader(module, start)
+        for _ in range(reader.unsigned()):
+            first = reader.at
+            name = reader.name()
+            reader.byte()
+            reader.unsigned()
+            yield name, module[first : reader.at]
 
 
 def zeroed(module: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
@@ -148,8 +149,7 @@ def zeroed(module: bytes, ranges: Iterable[tuple[int, int]]) -> bytes:
 
 def _segments(module: bytes) -> list[tuple[int, int, int]]:
     """Return (address, offset in the module, size) of each segment of data, by address."""
-    _, _, start, _ = next(section for section in sections(module) if section[0] == DATA)
-    reader = Reader(module, start)
+    reader = Reader(module, _section(module, DATA)[2])
     found = []
     for _ in range(reader.unsigned()):
         if reader.unsigned() != 0 or reader.byte() != I32_CONST:
@@ -163,13 +163,3 @@ def _segments(module: bytes) -> list[tuple[int, int, int]]:
         found.append((address, reader.at, size))
         reader.at += size
     return sorted(found)
-
-
-def put_slim(
-    source: Path, target: Path, *, glue: Path, wheel: Path, tables: Iterable[tuple[int, int]]
-) -> None:
-    """Write the main module with what the glue and the shared objects of `wheel` need."""
-    with zipfile.ZipFile(wheel) as archive:
-        objects = [archive.read(name) for name in archive.namelist() if name.endswith(".so")]
-    wanted = wanted_exports(glue.read_text(encoding="utf-8"), objects)
-    target.write_bytes(zeroed(without_exports(source.read_bytes(), wanted), tables))

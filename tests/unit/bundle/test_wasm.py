@@ -1,10 +1,10 @@
-"""The main module of Pyodide: names that nobody asks for are taken out, tables are made zero, and no more."""
+"""Sections of a module: exports that nobody wants are taken out, tables are made zero, and no more."""
 
 from __future__ import annotations
 
 import pytest
 from bundling.errors import BundleError
-from bundling.wasm import imported, sections, unsigned, wanted_exports, without_exports, zeroed
+from bundling.wasm import exported, imported, sections, unsigned, without_exports, zeroed
 
 HEADER = b"\0asm\1\0\0\0"
 
@@ -36,20 +36,19 @@ def test_long_numbers_are_read_as_they_are_written() -> None:
     assert [(kind, end - start) for kind, _, start, end in sections(module)] == [(0, 300), (7, 5)]
 
 
-def test_names_of_cpp_that_nobody_wants_are_taken_out() -> None:
-    """Names of C stay, whoever wants them; what follows is untouched."""
+def test_exports_that_nobody_wants_are_taken_out() -> None:
+    """What follows is untouched."""
     module = HEADER + exports("_Z1a", "PyList_New", "_Z1b") + section(0, b"end")
-    assert without_exports(module, {"_Z1b"}) == HEADER + exports("PyList_New", "_Z1b") + section(0, b"end")
+    assert exported(module) == {"_Z1a", "PyList_New", "_Z1b"}
+    assert without_exports(module, {"_Z1b", "malloc"}) == HEADER + exports("_Z1b") + section(0, b"end")
 
 
-def test_what_shared_objects_import_is_wanted() -> None:
+def test_imports_are_told_apart_from_their_types() -> None:
     """Functions, tables, memories, globals and tags, after each other."""
     kinds = [b"\0\5", b"\1\x70\0\1", b"\1\x70\1\1\2", b"\2\0\1", b"\3\x7f\0", b"\4\0\1"]
     parts = [named("env") + named(f"_Z{i}") + kind for i, kind in enumerate(kinds)]
     module = HEADER + section(2, unsigned(len(parts)) + b"".join(parts))
     assert imported(module) == {f"_Z{i}" for i in range(len(kinds))}
-    glue = '_a=Module["_a"]=wasmExports["a"];b=wasmExports.b'
-    assert wanted_exports(glue, [module]) == {"a", "b", *imported(module)}
 
 
 def test_a_table_is_zero_and_its_neighbours_are_not() -> None:
