@@ -31,6 +31,16 @@ SILENT_AFTER_ITS_TRIAL = f"""
 const {{ close }} = AudioDecoder.prototype;
 AudioDecoder.prototype.close = function () {{ close.call(this); {SILENT} }};
 """
+# Notes how many seconds were decoded at once.
+LONGEST = """
+const { decodeAudioData } = OfflineAudioContext.prototype;
+self.longest = 0;
+OfflineAudioContext.prototype.decodeAudioData = async function (bytes) {
+  const buffer = await decodeAudioData.call(this, bytes);
+  self.longest = Math.max(self.longest, buffer.duration);
+  return buffer;
+};
+"""
 
 
 def take(seconds: float = TAKE_S) -> np.ndarray:
@@ -141,6 +151,33 @@ def test_damage_in_a_long_recording_costs_its_windows_without_webcodecs(
     coverage = form.result()["coverage"]
     assert coverage["analysed_s"] < HEARD_S - 2 < LONG_S - 5 < coverage["total_s"]
     assert form.told("ERROR") == form.told("CSP") == []
+
+
+def test_flac_ends_where_it_says_without_webcodecs(form: FormPage, tmp_path: Path) -> None:
+    """Of takes that were put behind each other, with the head of the first, that one is heard, as on the server."""
+    form.page.route("**/v1/b/*/worker.js", without_audio_decoder)
+    form.page.goto(form.url)
+    path = tmp_path / "joined.flac"
+    path.write_bytes(media_file(take(), container="flac", codec="flac", times=10))
+    form.choose(path)
+    form.wait_for("done")
+    assert form.result()["coverage"]["total_s"] == TAKE_S
+    send_and_recompute(form, path)
+
+
+def test_length_that_is_stated_is_not_believed_without_webcodecs(form: FormPage, tmp_path: Path) -> None:
+    """Half an hour that states one second would be 340 MB at once: it is heard in windows like any other."""
+    form.page.route("**/v1/b/*/worker.js", without_audio_decoder)
+    form.page.add_init_script(LONGEST)
+    form.page.goto(form.url)
+    set_budget(form)
+    path = tmp_path / "lying.webm"
+    path.write_bytes(lying_webm())
+    form.choose(path)
+    form.wait_for("done")
+    coverage = form.result()["coverage"]
+    assert abs(coverage["analysed_s"] - HEARD_S) < 3 < 1700 < coverage["total_s"]
+    assert 1 < form.page.evaluate("self.longest") < 10
 
 
 def truncated() -> bytes:

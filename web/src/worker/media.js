@@ -41,6 +41,28 @@ export async function openMedia(file, format, check = () => {}, decoders = webCo
 
 /**
  * @param {File} file
+ * @param {string} format what the detector's probe says
+ * @param {() => void} check called now and then; what it throws ends the walk
+ * @returns {Promise<number>} seconds that its packets last, whatever is stated of them
+ * @throws {MediaError} and whatever reading a file throws
+ */
+export async function lengthOf(file, format, check) {
+  if (format === "mp3" || format === "aac") {
+    const frames = new FrameFile(file, format);
+    if (!(await frames.walk(MOST_SECONDS, check))) throw tooLong();
+    return frames.seconds;
+  }
+  const track = await openTrack(file, { ...webCodecs, isSupported: async () => true });
+  try {
+    const last = await lastPacket(track.packets, check);
+    return last ? last.timestamp + last.duration : 0;
+  } finally {
+    track.close();
+  }
+}
+
+/**
+ * @param {File} file
  * @param {"mp3" | "aac"} format
  * @param {() => void} check
  * @param {Decoders} decoders

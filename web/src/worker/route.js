@@ -4,6 +4,7 @@
 import { Code, ScreeningError } from "../protocol.js";
 
 /** @typedef {import("./media.js").Media} Media */
+/** @typedef {import("../protocol.js").Probe} Probe */
 
 // The page may know what this file is although no decoder was found here.
 const ASK_THE_PAGE = ["unsupported", "undecodable"];
@@ -13,7 +14,7 @@ const MAY_DIE = /Linux(?!.*Chrom).*AppleWebKit/;
 
 /**
  * @param {File} file
- * @param {import("../protocol.js").Probe} probe
+ * @param {Probe} probe
  * @param {() => void} [check] called now and then; what it throws ends the opening
  * @returns {Promise<Media | null>} null where the page is to decode
  * @throws {ScreeningError} for what nobody can hear
@@ -33,8 +34,27 @@ export async function openHere(file, probe, check) {
 }
 
 /**
+ * A file of some kilobytes can hold hours of silence and state a second.
  * @param {File} file
- * @param {import("../protocol.js").Probe} probe
+ * @param {Probe} probe
+ * @param {() => void} check called now and then; what it throws ends the walk
+ * @returns {Promise<Probe>} with the length that its packets have, where that is longer than the stated one
+ * @throws {ScreeningError} for what is too long for anybody
+ */
+export async function measured(file, probe, check) {
+  const seconds = await import("./media.js").then(({ lengthOf }) => lengthOf(file, probe.format, check)).catch((error) => {
+    check(); // Whoever ended this, the file did not.
+    if (error instanceof DOMException) throw error;
+    if (error.code === Code.TOO_LARGE) throw new ScreeningError(Code.TOO_LARGE, error.message);
+    return 0; // The page may know what this file is.
+  });
+  if (seconds <= (probe.duration_s ?? 0)) return probe;
+  return { ...probe, duration_s: seconds, predicted_pcm_bytes: null };
+}
+
+/**
+ * @param {File} file
+ * @param {Probe} probe
  * @param {import("./sections.js").Decode} decode asks the page
  * @param {() => void} check called now and then; what it throws ends the opening
  * @returns {Promise<Media | null>} null where nothing can be cut out of such a file
@@ -58,4 +78,13 @@ export async function openCut(file, probe, decode, check) {
     if (ASK_THE_PAGE.includes(code)) return null;
     throw new ScreeningError(code, message);
   }
+}
+
+/**
+ * @param {Probe} probe
+ * @returns {number} frame where the recording ends, whatever the page decodes: takes put behind each other as FLAC have the
+ *   head of the first, whose length the server believes and decodeAudioData does not
+ */
+export function statedEnd({ format, duration_s: seconds, sample_rate: rate }) {
+  return (format === "flac" && Math.round((seconds ?? 0) * (rate ?? 0))) || Infinity;
 }
