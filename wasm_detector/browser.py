@@ -150,8 +150,10 @@ def reader_of(found: Container) -> str:
     return "none" if found.format == "unknown" else "page"
 
 
-def probe(head: Any, size: int) -> dict[str, Any]:
+def probe(head: Any, size: int, later: Any = b"") -> dict[str, Any]:
     """Return what the first bytes (up to 1 MiB) of a file of `size` bytes say, and who can read it.
+
+    `later` are boxes of an MP4 that lie behind these, for what they note.
 
     `predicted_pcm_bytes` is what decoding the whole to float32 would take, `None` when the file does not say.
     """
@@ -174,7 +176,7 @@ def probe(head: Any, size: int) -> dict[str, Any]:
         "frame_bytes": layout.frame_bytes if layout else None,
         "sample_format": layout.sample_format if layout else None,
         "predicted_pcm_bytes": predicted,
-        "provenance": provenance(first, found),
+        "provenance": provenance(first, found, _raw(later)),
     }
 
 

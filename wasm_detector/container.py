@@ -1,4 +1,4 @@
-"""Bytes -> what the container says: format, codec, rate, encoder, AI-generator tags, C2PA. Standard library only.
+"""Bytes -> what the container says: format, codec, rate, length, encoder. Standard library only.
 
 Nothing here decodes audio, and nothing here raises: whatever the bytes are, there is a `Container`, and its
 format is `unknown` when they are none that we know. Every field is a claim of the file, not a fact.
@@ -12,13 +12,6 @@ from dataclasses import dataclass, replace
 
 HEAD_BYTES = 1 << 20
 """The most that is looked at."""
-
-GENERATORS = (
-    "elevenlabs", "openai", "suno", "udio", "play.ht", "playht", "murf.ai", "resemble.ai", "wellsaid",
-    "speechify", "cartesia", "hume.ai", "minimax", "fish.audio", "bark", "tortoise-tts", "coqui",
-    "azure speech", "amazon polly", "google cloud text-to-speech", "trainedalgorithmicmedia",
-)  # fmt: skip
-"""Names that speech generators write into metadata, lower case."""
 
 FORMATS = ("unknown", "wav", "flac", "mp3", "mp4", "ogg", "webm", "aac", "aiff")
 """Every `Container.format`. A claim names a format by its place here, so new ones go to the end."""
@@ -67,8 +60,7 @@ class WavLayout:
 class Container:
     """What the file says of itself; `None` = it does not say, or not in the bytes that were looked at.
 
-    `format` is one of `FORMATS`; `tags` are the names of speech generators
-    found in its metadata; `has_c2pa` says that a C2PA manifest seems to be there, nothing about its worth.
+    `format` is one of `FORMATS`.
     """
 
     format: str = "unknown"
@@ -77,8 +69,6 @@ class Container:
     channels: int | None = None
     duration_s: float | None = None
     encoder: str | None = None
-    tags: tuple[str, ...] = ()
-    has_c2pa: bool = False
     wav: WavLayout | None = None
 
     @property
@@ -353,7 +343,7 @@ def _recognise(head: bytes, size: int, tail: bytes) -> Container:
     return Container("mp3", "mp3") if found.format == "unknown" and start >= len(head) > 10 else found
 
 
-def _encoder(head: bytes) -> str | None:
+def encoder_of(head: bytes) -> str | None:
     """Return the name of the encoding program from the commonest places, printable characters only."""
     for mark in (b"ISFT", b"TSSE", b"encoder=", b"ENCODER=", b"\xa9too", b"WA", b"LAME"):
         at = head.find(mark, 0, 65_536)
@@ -361,9 +351,10 @@ def _encoder(head: bytes) -> str | None:
             continue
         text = head[at if mark == b"LAME" else at + len(mark) :][:80]
         kept = "".join(chr(byte) if 32 <= byte < 127 else "\0" for byte in text)
-        words = [word.strip() for word in kept.split("\0") if len(word.strip()) >= 4]
-        if words:
-            return words[0][:60]
+        words = (part.strip() for part in kept.split("\0"))
+        named = next((word for word in words if len(word) >= 4 and word != "data"), None)  # `data`: MP4's box around it.
+        if named:
+            return named[:60]
     return None
 
 
@@ -379,7 +370,4 @@ def identify(head: bytes, size: int, *, tail: bytes = b"") -> Container:
         return Container()
     if found.format == "unknown":
         return found
-    lower = head.lower() + bytes(tail).lower()
-    tags = tuple(name for name in GENERATORS if name.encode() in lower)
-    has_c2pa = b"c2pa" in head and (b"jumb" in head or b"C2PA" in head)
-    return replace(found, encoder=_encoder(head), tags=tags, has_c2pa=has_c2pa)
+    return replace(found, encoder=encoder_of(head))

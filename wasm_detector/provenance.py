@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from wasm_detector.container import GENERATORS, HEAD_BYTES, Container
+from wasm_detector.container import HEAD_BYTES, Container, encoder_of
 
 NAMES = {
     "elevenlabs": "ElevenLabs", "suno": "Suno", "udio": "Udio", "play.ht": "PlayHT",
@@ -21,26 +21,26 @@ NAMES = {
     "amazon polly": "Amazon Polly", "google cloud text-to-speech": "Google Cloud Text-to-Speech",
     "trainedalgorithmicmedia": "trainedAlgorithmicMedia",
 }  # fmt: skip
-"""How a generator's name is shown. Left out are those of `GENERATORS` that titles and comments have in other senses."""
+"""How a generator's name is shown, by how it stands in notes. Names that titles and comments have in other senses
+(bark, coqui, minimax, openai) are left out."""
 
 MOST_NAMES = 4
 _MARKS = tuple(
-    (NAMES[name], name.encode(), re.compile(rb"(?<![a-z0-9])" + re.escape(name.encode()) + rb"(?![a-z0-9])"))
-    for name in GENERATORS
-    if name in NAMES
+    (shown, name.encode(), re.compile(rb"(?<![a-z0-9])" + re.escape(name.encode()) + rb"(?![a-z0-9])"))
+    for name, shown in NAMES.items()
 )
 _SILENT_BOXES = (b"mdat", b"free", b"skip", b"wide")
 
 
-def provenance(head: bytes, found: Container) -> dict[str, Any]:
+def provenance(head: bytes, found: Container, later: bytes = b"") -> dict[str, Any]:
     """Return {"generators", "encoder", "content_credentials"} of a file's first bytes (up to 1 MiB). Never raises.
 
-    `found` is what `identify` makes of them.
+    `found` is what `identify` makes of them; `later` are boxes of an MP4 that lie behind them.
 
     `encoder` has printable ASCII alone, 60 characters at most; `generators` are names of ours, four at most.
     """
     try:
-        notes = b"\n".join(_notes(bytes(head[:HEAD_BYTES]), found))
+        notes = b"\n".join((*_notes(bytes(head[:HEAD_BYTES]), found), *_boxes(bytes(later))))
     except (struct.error, IndexError):
         notes = b""
     # UTF-16, as ID3 may have it, without its zeros.
@@ -49,7 +49,7 @@ def provenance(head: bytes, found: Container) -> dict[str, Any]:
     has_box = b"jumb" in notes and b"c2pa" in notes
     return {
         "generators": list(names)[:MOST_NAMES],
-        "encoder": found.encoder,
+        "encoder": found.encoder or encoder_of(bytes(later)),
         "content_credentials": has_box,
     }
 

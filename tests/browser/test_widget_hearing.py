@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, Route
 from tests.browser import scripted_worker as worker
 from tests.browser.conftest import Server
 from tests.browser.form_page import LOAD_MS, FormPage
+from tests.media_files import media_file
+from tests.poison.boxes import box
 from tests.recordings import encoded, speech_like, wav_bytes
 from wasm_detector.screening import screen
 
@@ -195,6 +197,13 @@ def test_page_that_slept_does_not_blame_the_worker(page: Page, server: Server) -
     form.wait_for("timeout")
 
 
+def noted_at_its_end() -> bytes:
+    """Return a video of more than a megabyte whose tables and notes lie behind its samples."""
+    video = media_file(speech_like(3.0, seed=35, rate=48_000), container="mp4", picture_s=4.0)
+    assert video.index(b"moov") > HEAD_BYTES
+    return video + box(b"uuid", b"made with Suno")
+
+
 def test_what_the_file_says_of_itself_is_told_where_the_page_wants_it(form: FormPage) -> None:
     """As its own word, as text, and only with the attribute; the claim says nothing of it."""
     note = b"INFOISFT" + (20).to_bytes(4, "little") + "ElevenLabs \u202e<b>API".encode()
@@ -216,6 +225,10 @@ def test_what_the_file_says_of_itself_is_told_where_the_page_wants_it(form: Form
     assert "Nobody has checked" in told.inner_text()
     assert form.result()["provenance"]["generators"] == ["ElevenLabs"]
     assert "<b>API" not in told.inner_html()
+    form.choose(noted_at_its_end(), name="signed.mp4")
+    form.wait_for("done")
+    assert form.result()["provenance"]["generators"] == ["Suno"]
+    assert form.result()["provenance"]["encoder"].startswith("Lavf")
     form.send()
     seal = next(request for request in form.requests if request.url.endswith("/seal"))
     assert "ElevenLabs" not in (seal.post_data or "")

@@ -249,8 +249,6 @@ def said_seeds() -> list[bytes]:
         "total_s": 2.0,
         "claimed_s": 3.0,
         "encoder": "Lavf",
-        "tags": ["suno"],
-        "has_c2pa": True,
         "other_tracks": 1,
         "isolation": {"has_no_network": True},
     }

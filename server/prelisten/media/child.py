@@ -109,8 +109,6 @@ def describe(container: Container, reader: Reader) -> dict[str, Any]:
         "total_s": length_s(reader),
         "claimed_s": possible_s(reader.claimed_s),
         "encoder": None if container.encoder is None else container.encoder[:200],
-        "tags": [tag[:100] for tag in container.tags[:16]],
-        "has_c2pa": container.has_c2pa,
         "other_tracks": reader.other_tracks,
         "exact": container.facts,
         "read_by": reader_of(container),

@@ -81,8 +81,6 @@ class Facts(_Said):
     total_s: Seconds | None
     claimed_s: Seconds | None
     encoder: ShortText | None
-    tags: list[ShortText] = Field(max_length=16)
-    has_c2pa: bool
     other_tracks: int = Field(0, ge=0)
     exact: Annotated[dict[ShortText, int], Field(max_length=8)] = {}
     read_by: ShortText = "none"

@@ -31,7 +31,7 @@ HEADER = """
 import os, sys, time
 from prelisten.media.protocol import *
 facts = dict(format="wav", codec="s16", sample_rate=16000, channels=1, total_s=2.0, claimed_s=None,
-             encoder=None, tags=[], has_c2pa=False, isolation={})
+             encoder=None, isolation={})
 def say(content):
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -83,19 +83,6 @@ def test_an_impossible_wav_has_no_layout(offset, value):
     assert (found.format, found.wav) == ("wav", None)
 
 
-def test_generators_that_sign_their_work_are_named():
-    """A tag is a claim; it is passed on."""
-    file = FILES["wav"] + b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0ElevenLabs API"
-    assert identify(file, len(file)).tags == ("elevenlabs",)
-
-
-def test_a_c2pa_box_is_noticed():
-    """Present is all that is said."""
-    file = FILES["wav"] + b"C2PA\x20\0\0\0\0\0\0\x20jumb\0\0\0\x18jumdc2pa"
-    assert identify(file, len(file)).has_c2pa
-    assert not identify(FILES["wav"], len(FILES["wav"])).has_c2pa
-
-
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=600), st.integers(0, 2**40))
 def test_hostile_bytes_never_raise(head, size):

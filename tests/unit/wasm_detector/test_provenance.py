@@ -69,6 +69,16 @@ def test_generators_that_are_named_are_told(file: bytes, names: list[str]) -> No
     assert found(file) == {**NOTHING, "generators": names}
 
 
+def test_boxes_behind_the_head_are_read_too() -> None:
+    """An MP4 whose tables lie at its end: notes and program are found there, and sound is still none."""
+    note = box(b"udta", box(b"\xa9too", box(b"data", b"\0\0\0\x01\0\0\0\0Lavf61.1.100"))) + box(
+        b"uuid", C2PA + b"suno"
+    )
+    told = provenance(M4A, identify(M4A, 1 << 24), note + box(b"mdat", b" udio "))
+    assert told == {"generators": ["Suno"], "encoder": "Lavf61.1.100", "content_credentials": True}
+    assert provenance(M4A, identify(M4A, 1 << 24), b"\0\0\0\x01uuid")["generators"] == []
+
+
 def test_names_inside_other_words_and_inside_sound_are_none() -> None:
     """FL Studio is not Udio, and samples may spell anything."""
     studio = FILES["wav"] + info(b"FL Studio 21, sunoco, barking")

@@ -1,6 +1,7 @@
 // @ts-check
 // The detector's home: a module worker that has the runtime loaded and analyses one piece of a recording at a time.
 import { Ask, Code, ScreeningError, Tell, errorData } from "../protocol.js";
+import { laterNotes } from "./boxes.js";
 import { install } from "./extensions.js";
 import { hear } from "./live.js";
 import { Reader } from "./reader.js";
@@ -191,7 +192,9 @@ function refuseCancelled(job) {
 async function identify(detector, file) {
   if (!file.size) throw new ScreeningError(Code.EMPTY);
   const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
-  const probe = /** @type {Probe} */ (plain(detector.probe(head, file.size)));
+  const isMp4 = String.fromCharCode(...head.subarray(4, 8)) === "ftyp";
+  const later = isMp4 && file.size > HEAD_BYTES ? await laterNotes(file, HEAD_BYTES) : new Uint8Array();
+  const probe = /** @type {Probe} */ (plain(detector.probe(head, file.size, later)));
   if (probe.format === "unknown") throw new ScreeningError(Code.NO_RECORDING, "no known format begins like this");
   if (probe.reader === "none") throw new ScreeningError(Code.UNSUPPORTED, `${probe.format} cannot be read here`);
   return probe;
