@@ -352,7 +352,8 @@ def encoder_of(head: bytes) -> str | None:
         text = head[at if mark == b"LAME" else at + len(mark) :][:80]
         kept = "".join(chr(byte) if 32 <= byte < 127 else "\0" for byte in text)
         words = (part.strip() for part in kept.split("\0"))
-        named = next((word for word in words if len(word) >= 4 and word != "data"), None)  # `data`: MP4's box around it.
+        # In an MP4 the text has a box around it, named `data`.
+        named = next((word for word in words if len(word) >= 4 and word != "data"), None)
         if named:
             return named[:60]
     return None
