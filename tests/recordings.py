@@ -34,6 +34,12 @@ def speech_like(seconds: float = 4.0, *, seed: int = 0, rate: int = RATE) -> NDA
     return (0.5 * out / np.abs(out).max()).astype(np.float32)
 
 
+def in_noise(samples: NDArray[np.float32], *, snr_db: float, seed: int = 0) -> NDArray[np.float32]:
+    """Return the sound with white noise so far below it."""
+    noise = np.random.default_rng(seed).standard_normal(samples.size)
+    return np.asarray(samples + noise * samples.std() * 10.0 ** (-snr_db / 20.0), dtype=np.float32)
+
+
 @lru_cache(maxsize=32)  # Many tests use the same few voices.
 def _take_and_levels(seconds: float, seed: int) -> tuple[NDArray[np.float64], tuple[float, ...]]:
     rng = np.random.default_rng(seed)

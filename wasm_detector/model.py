@@ -2,7 +2,8 @@
 
 A model is a safetensors file: the length of a JSON header (eight bytes, little-endian), the header, the arrays end to
 end. The header tells each array's type, shape and place. Its `__metadata__` holds, as JSON text under `model`, what is
-no array: layout, name, version, digest of the training data, thresholds, and each part's name, steps and offsets.
+no array: layout, name, version, digest of the training data, thresholds, each part's name, steps and offsets, and the
+same of the part for noise.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from wasm_detector.errors import ModelError
 if TYPE_CHECKING:
     from wasm_detector.extensions import Extension
 
-FORMAT = 4
-"""Version of the file's layout. Another one is refused."""
+FORMAT = 5
+"""Version of the file's layout."""
+
+READABLE = (4, FORMAT)
+"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise."""
 
 FILE_NAME = "model.safetensors"
 
@@ -63,9 +67,13 @@ class Part:
     directions: NDArray[np.int8] | None = None
     direction_step: float = 1.0
 
+    def standardise(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return z, shape=(k,)."""
+        return np.clip((np.asarray(vector, dtype=np.float64) - self.centre) / self.scale, -CLIP, CLIP)
+
     def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float, float]:
         """Return what `vector`, shape=(k,), adds to the log-odds of spoof and of speech, and the highest bump."""
-        z = np.clip((np.asarray(vector, dtype=np.float64) - self.centre) / self.scale, -CLIP, CLIP)
+        z = self.standardise(vector)
         if self.directions is not None:
             z = self.direction_step * _times(self.directions, z)
         z = z / self.step
@@ -88,6 +96,26 @@ def _times(matrix: NDArray[np.int8], vector: NDArray[np.float64]) -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """What a model does in noise: a linear estimate of it, and a part that then stands in for all the others.
+
+    Both see all signals' numbers. With z as in `Part`, by the centre and scale of `part`, the part that stands in has a
+    share of clip(offset + estimate @ z, 0, most); `estimate`: shape=(k,). Its contribution is the whole log-odds
+    of spoof, but for the model's bias.
+    """
+
+    part: Part
+    estimate: NDArray[np.float32]
+    offset: float
+    most: float
+
+    def hear(self, vector: NDArray[np.floating]) -> tuple[float, float]:
+        """Return the share (0 where there is no noise), and what `part` makes of `vector`, shape=(k,)."""
+        share = min(max(self.offset + float(self.estimate @ self.part.standardise(vector)), 0.0), self.most)
+        return share, self.part.contribute(vector)[0] if share else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """A signal of an operator's own that a model was trained with: its name, and the wheel that measures it."""
 
@@ -106,6 +134,7 @@ class Model:
 
     Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
     `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
+    `noise` is what it does in noise, where it was trained with that.
     `requires` are the signals of an operator's own among the parts, `own` what measures them, by name: a model as it is
     read has none, and cannot score before `extensions.equip`.
     """
@@ -119,6 +148,7 @@ class Model:
     high: float
     speech_floor: float
     sha256: str
+    noise: Noise | None = None
     requires: tuple[Requirement, ...] = ()
     own: Mapping[str, Extension] = field(default_factory=dict)
 
@@ -163,13 +193,19 @@ def _part(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Part:
     )
 
 
+def _noise(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> Noise | None:
+    if stored is None:
+        return None
+    return Noise(_part(stored, arrays), arrays["noise.estimate"], stored["estimate_offset"], stored["most"])
+
+
 def parse_model(raw: bytes) -> Model:
     """Read a model file. Raises `ModelError` when it is damaged or of another layout."""
     try:
         stored, arrays = unpack(raw)
-        if stored["format"] != FORMAT:
+        if stored["format"] not in READABLE:
             raise ModelError(
-                f"The model has layout {stored['format']}, this code reads {FORMAT}. Train it again."
+                f"The model has layout {stored['format']}, this code reads {READABLE}. Train it again."
             )
         return Model(
             name=stored["name"],
@@ -181,6 +217,7 @@ def parse_model(raw: bytes) -> Model:
             high=stored["high"],
             speech_floor=stored["speech_floor"],
             sha256=hashlib.sha256(raw).hexdigest(),
+            noise=_noise(stored.get("noise"), arrays),
             requires=tuple(Requirement(**one) for one in stored.get("extensions", ())),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -1,6 +1,9 @@
 """From the signals of the segments to one hint. The score is a plain sum, so every reason's weight is exact.
 
 log-odds = bias + sum over signals of the speech-weighted mean over segments of that signal's contribution
+
+In a noisy segment the signals have less to say: their contributions shrink by a share that is estimated from the same
+numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`.
 """
 
 from __future__ import annotations
@@ -82,6 +85,8 @@ def check_model(model: Model) -> None:
     odd = sorted(set(trained) - set(KINDS) - set(model.own)) or sorted(repeated)
     *own, last = (part.centre.size for part in model.parts) if model.parts else (0,)
     is_torn = TOGETHER in trained[:-1] or (trained[-1:] == [TOGETHER] and sum(own) != last)
+    if model.noise:
+        is_torn |= trained[-1:] != [TOGETHER] or model.noise.part.centre.size != last
     if odd or is_torn or not trained:
         named = ", ".join(odd) or "some are missing"
         raise ModelError(
@@ -151,6 +156,10 @@ def _weigh(
     described = describe_all(features, [part.name for part in model.parts], known)
     weighed = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
     spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
+    if model.noise:
+        share, instead = model.noise.hear(described[-1].vector)
+        spoof *= 1.0 - share
+        spoof[-1] += share * instead
     values = np.array([one.value for one in described])
     if model.parts[-1].name == TOGETHER:
         values[-1] = nearest[-1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.recordings import speech_like
+from tests.recordings import in_noise, speech_like
 from wasm_detector.model import detector_id
 from wasm_detector.screening import screen
 
@@ -30,11 +30,14 @@ VOICES = [
     (1, 3.0, 44_100),
     (7, 2.5, 48_000),
     (2, 3.0, 8_000),
+    (1, 3.0, 16_000, 20.0),
 ]
+"""Seed, seconds, rate; and decibels of white noise below the voice."""
 
 
-def hint_of(seed: int, seconds: float, rate: int) -> dict[str, Any]:
-    return screen(speech_like(seconds, seed=seed, rate=rate), rate).to_dict()
+def hint_of(seed: int, seconds: float, rate: int, snr_db: float | None = None) -> dict[str, Any]:
+    voice = speech_like(seconds, seed=seed, rate=rate)
+    return screen(voice if snr_db is None else in_noise(voice, snr_db=snr_db), rate).to_dict()
 
 
 def golden() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def rescale(model: bytes, slope: float, shift: float, edges: dict[str, float]) -> bytes:
     """Return the model file with log-odds of spoof = slope * old + shift, and other bands; speech stays as it is."""
     stored, arrays = unpack(model)
-    parts = []
-    for part in stored["parts"]:
+
+    def rescaled(part: dict[str, Any]) -> dict[str, Any]:
         name = f"{part['name']}.weights"
         arrays[name] = (arrays[name] * np.array([[slope], [1.0]])).astype(arrays[name].dtype)
-        parts.append(part | {"offset": [part["offset"][0] * slope, part["offset"][1]]})
-    return pack(stored | {"parts": parts, "bias": stored["bias"] * slope + shift} | edges, arrays)
+        return part | {"offset": [part["offset"][0] * slope, part["offset"][1]]}
+
+    changed = {"parts": [rescaled(part) for part in stored["parts"]], "bias": stored["bias"] * slope + shift}
+    if stored.get("noise"):
+        changed["noise"] = rescaled(stored["noise"])
+    return pack(stored | changed | edges, arrays)
 
 
 def run(arguments: argparse.Namespace) -> int:

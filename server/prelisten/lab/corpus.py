@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from prelisten.checks.additions import load_extensions
 from prelisten.errors import BadRequestError, ConfigError
-from prelisten.lab.degrade import CONDITIONS, degrade
+from prelisten.lab.degrade import CONDITIONS, NOISES, degrade, in_noise
 from prelisten.lab.resynthesis import METHODS
 from prelisten.wheels import Wheel
 from wasm_detector.extensions import describe_own
@@ -40,7 +40,7 @@ WILD = "wild"
 class Clip:
     """One row of a manifest. `split` is the name of the manifest's folder; what it does not say is empty.
 
-    `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, a method of
+    `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, one of `NOISY`, a method of
     `resynthesis` (its label is then `spoof`) or a condition of `degrade`.
     """
 
@@ -58,6 +58,8 @@ class Clip:
 
 
 DEGRADED = "degraded"
+NOISY = ("noisy", "noisy again")
+"""Two copies of each clip of speech, in noise of another loudness and colour."""
 
 
 def read_manifest(manifest: Path) -> list[Clip]:
@@ -99,22 +101,32 @@ def _language(stated: str) -> str:
 
 
 def copies(clips: Sequence[Clip]) -> list[Clip]:
-    """Return what is trained on besides: each clip degraded, and each clean genuine one taken apart and rebuilt.
+    """Return what is trained on besides: each clip degraded, clean genuine ones rebuilt, and speech in noise.
 
     A genuine recording from a phone is left alone: what its own codec and noise filter did to it looks much like a
     rebuilding. Which of the methods rebuilds a clip follows from its id.
     """
     rebuilt = [clip for clip in clips if clip.label == "bona_fide" and clip.split != WILD]
     methods = list(METHODS)
-    return [replace(clip, made=DEGRADED) for clip in clips] + [
-        replace(clip, label="spoof", system="", family="", pair="", made=methods[_seed(clip) % len(methods)])
-        for clip in rebuilt
+    return [
+        *(replace(clip, made=DEGRADED) for clip in clips),
+        *(
+            replace(
+                clip, label="spoof", system="", family="", pair="", made=methods[_seed(clip) % len(methods)]
+            )
+            for clip in rebuilt
+        ),
+        *(replace(clip, made=name) for name in NOISY for clip in clips if clip.label != "nonspeech"),
     ]
 
 
 def _seed(clip: Clip) -> int:
     """Return a number that depends on the clip alone, so that the order of the clips does not matter."""
     return zlib.crc32(clip.id.encode())
+
+
+CHANGES = {DEGRADED: degrade} | dict.fromkeys(NOISY, in_noise) | METHODS | CONDITIONS | NOISES
+"""What `Clip.made` may name."""
 
 
 def load_clip(clip: Clip) -> NDArray[np.float32]:
@@ -125,8 +137,7 @@ def load_clip(clip: Clip) -> NDArray[np.float32]:
     if not clip.made:
         return original
     rng = np.random.default_rng([_seed(clip), zlib.crc32(clip.made.encode())])
-    change = degrade if clip.made == DEGRADED else METHODS.get(clip.made) or CONDITIONS[clip.made]
-    made = np.nan_to_num(change(original.astype(np.float64), rng))
+    made = np.nan_to_num(CHANGES[clip.made](original.astype(np.float64), rng))
     n_fade = min(160, made.size // 4)
     ramp = (np.arange(n_fade) + 0.5) / n_fade
     made[:n_fade] *= ramp

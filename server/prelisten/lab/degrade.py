@@ -1,6 +1,7 @@
 """Copies of recordings as they come over codecs, telephones, rooms and cleaning filters; the label stays.
 
-`CONDITIONS` are the fixed ones of the robustness table, `degrade` draws one or two at random for training.
+`CONDITIONS` are the fixed ones of the robustness table, `NOISES` more of them; `degrade` draws one or two at random for
+training, and `in_noise` is what the part for noise is trained on.
 """
 
 from __future__ import annotations
@@ -99,14 +100,37 @@ def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
     return np.asarray(resample_poly(narrow, 2, 1))
 
 
-def noisy(samples: Samples, rng: np.random.Generator, snr_db: float | None = None) -> Samples:
-    """Noise, white or darker, 14 to 30 dB below; white at exactly `snr_db` when given."""
+def noisy(
+    samples: Samples, rng: np.random.Generator, snr_db: float | tuple[float, float] = (14.0, 30.0)
+) -> Samples:
+    """Noise, white or darker, so far below, between 14 and 30 dB; white at exactly `snr_db` when it is one number."""
     noise = rng.standard_normal(samples.size)
-    if snr_db is None:
-        snr_db = float(rng.uniform(14.0, 30.0))
+    if isinstance(snr_db, tuple):
+        snr_db = float(rng.uniform(*snr_db))
         if rng.random() < 0.3:
             noise = lfilter([1.0], [1.0, -rng.uniform(0.3, 0.97)], noise)
+    return _with(samples, noise, snr_db)
+
+
+def _with(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     return np.asarray(samples + noise / noise.std() * samples.std() * 10.0 ** (-snr_db / 20.0))
+
+
+def pink(samples: Samples, rng: np.random.Generator, snr_db: float) -> Samples:
+    """Noise that falls by 3 dB an octave from 40 Hz on."""
+    spectrum = np.fft.rfft(rng.standard_normal(samples.size))
+    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(samples.size, 1.0 / RATE), 40.0))
+    spectrum[0] = 0.0
+    return _with(samples, np.fft.irfft(spectrum, samples.size), snr_db)
+
+
+def fan(samples: Samples, rng: np.random.Generator, snr_db: float) -> Samples:
+    """Dark noise and six overtones of 80 to 160 Hz, as machines hum."""
+    seconds, pitch = np.arange(samples.size) / RATE, rng.uniform(80.0, 160.0)
+    air = lfilter([1.0], [1.0, -0.9], rng.standard_normal(samples.size))
+    tones = sum(np.sin(2.0 * np.pi * (pitch * k * seconds + rng.uniform())) / k for k in range(1, 7))
+    tones = np.asarray(tones)
+    return _with(samples, air / air.std() + 0.7 * tones / tones.std(), snr_db)
 
 
 def tilted(samples: Samples, rng: np.random.Generator) -> Samples:
@@ -152,6 +176,9 @@ def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
     return out
 
 
+in_noise: Change = partial(noisy, snr_db=(14.0, 26.0))
+"""What the part for noise is trained on."""
+
 CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone)
 CHANGES: dict[Change, float] = {
     mp3: 2, aac: 1.5, opus: 3, vorbis: 0.7, telephone: 3, noisy: 6, tilted: 2, in_a_room: 1.5, cleaned: 1.5, quicker: 1,
@@ -186,3 +213,12 @@ CONDITIONS: dict[str, Change] = {
     "echo": echoing,
 }
 """The robustness table. Gain and polarity are not in it: the detector gives the same numbers for both, by a test."""
+
+NOISES: dict[str, Change] = {
+    "noise at 10 dB": partial(noisy, snr_db=10.0),
+    "noise at 15 dB": partial(noisy, snr_db=15.0),
+    "noise at 30 dB": partial(noisy, snr_db=30.0),
+    "pink noise at 20 dB": partial(pink, snr_db=20.0),
+    "fan at 20 dB": partial(fan, snr_db=20.0),
+}
+"""Other noise than that of the robustness table, for a table of its own."""

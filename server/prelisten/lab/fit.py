@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from sklearn.linear_model import LogisticRegression
 
-from prelisten.lab.corpus import DEGRADED, WILD, Corpus, part_slices, pick
+from prelisten.lab.corpus import DEGRADED, NOISY, WILD, Corpus, part_slices, pick
 from prelisten.lab.modelfile import pack
 from prelisten.lab.resynthesis import METHODS
 from wasm_detector.model import CLIP, FORMAT, Requirement
@@ -33,6 +33,21 @@ REBUILT_WEIGHT = 0.03
 
 COPIES_AMONG_LANDMARKS = 0.25
 
+BESIDE_NOISE = 0.25
+"""How much a recording counts beside its copy in noise, for the part that is asked in noise."""
+
+CALM = 5000.0
+"""The ridge of the guesses at what the numbers were before there was noise. Their inputs have unit spread."""
+
+STILL = 1000.0
+"""The ridge of the estimate of the noise, which is 0 for recordings and 1 for their copies in noise."""
+
+NOISE_FROM, NOISE_TO, NOISE_MOST = 0.5, 0.9, 0.7
+"""From which estimate on the part for noise is asked, from which on it counts most, and how much that is.
+
+It counts less than all: both together tell more than it alone, and the signals keep some say.
+"""
+
 SOURCE_SHIFT = 0.05
 """Variance that a clean source's own level may have, where a clip's own is about 2.
 
@@ -47,6 +62,7 @@ most of their sources are of one class, and what those have in common is what ha
 class Recipe:
     """One kind of detector: its signals, and how many landmarks each of their parts has.
 
+    `n_landmarks_noise`, `n_directions_noise`: of the part for noise.
     `n_directions`: in how many directions the part over all signals sees its numbers. `together_share`: how much that
     part may weigh, in signals. `name` goes into the detector's id.
 
@@ -59,6 +75,8 @@ class Recipe:
     signals: tuple[str, ...]
     n_landmarks: int
     n_directions: int
+    n_landmarks_noise: int
+    n_directions_noise: int
     together_share: float = 30.0
     n_levels: int = 127
     n_levels_together: int = 127
@@ -77,11 +95,20 @@ RECIPES = {
         tuple(kind.name for kind in SIGNALS),
         n_landmarks=96,
         n_directions=96,
+        n_landmarks_noise=800,
+        n_directions_noise=64,
         n_levels=16,
         n_levels_together=32,
         direction_step=1.0 / 128.0,
     ),
-    "server": Recipe("fd", tuple(kind.name for kind in FORENSIC_SIGNALS), n_landmarks=192, n_directions=200),
+    "server": Recipe(
+        "fd",
+        tuple(kind.name for kind in FORENSIC_SIGNALS),
+        n_landmarks=192,
+        n_directions=200,
+        n_landmarks_noise=1200,
+        n_directions_noise=96,
+    ),
 }
 """The browser's detector, and the server's forensic one."""
 
@@ -139,11 +166,15 @@ def lay_out(originals: Matrix, chosen: Matrix, *, share: float, n_levels: int) -
     z = np.clip((chosen - centre) / scale, -CLIP, CLIP)
     step = CLIP / n_levels
     landmarks = np.round(z / step) * step
+    return Layout(centre, scale, landmarks, step, gamma, share, whitener=_whitener(landmarks, gamma, share))
+
+
+def _whitener(landmarks: Matrix, gamma: float, share: float) -> Matrix:
+    """Return what turns bumps into inputs of which the inner product is about `share` times the kernel."""
     values, directions = np.linalg.eigh(
         gaussian(landmarks, landmarks, gamma) + RIDGE * np.eye(len(landmarks))
     )
-    whitener = directions * np.sqrt(share / values)
-    return Layout(centre, scale, landmarks, step, gamma, share, whitener=whitener)
+    return np.asarray(directions * np.sqrt(share / values))
 
 
 def lay_out_together(originals: Matrix, taken: Matrix, recipe: Recipe) -> Layout:
@@ -154,15 +185,49 @@ def lay_out_together(originals: Matrix, taken: Matrix, recipe: Recipe) -> Layout
     """
     centre, scale = _scaling(originals)
     z = np.clip((originals - centre) / scale, -CLIP, CLIP)
-    spread, directions = np.linalg.eigh(np.cov(z.T))
-    kept = directions[:, ::-1][:, : recipe.n_directions]
-    kept = np.clip(np.round(kept / recipe.direction_step), -127, 127) * recipe.direction_step
-    share_kept = float(spread[::-1][: recipe.n_directions].sum() / spread.sum())
+    kept, share_kept = _principal(z, recipe.n_directions)
+    kept = _in_steps(kept, recipe.direction_step)
     share = recipe.together_share / len(recipe.signals)
     bare = Layout(centre, scale, np.zeros(0), 0.0, 2.0 * WIDTH / z.shape[1] / share_kept, share, kept)
     placed = bare.place(taken)
     step = float(np.abs(placed).max() / recipe.n_levels_together)
     return replace(bare, landmarks=np.round(placed / step) * step, landmark_step=step)
+
+
+def _principal(z: Matrix, n: int) -> tuple[Matrix, float]:
+    """Return the first `n` principal components, shape=(k, n), and their share of the spread."""
+    spread, components = np.linalg.eigh(np.cov(z.T))
+    return components[:, ::-1][:, :n], float(spread[::-1][:n].sum() / spread.sum())
+
+
+def _in_steps(directions: NDArray[np.floating], step: float) -> Matrix:
+    """Return `directions` as they will be stored."""
+    return np.asarray(np.clip(np.round(directions / step), -127, 127) * step)
+
+
+def lay_out_noise(originals: Matrix, copies: Matrix, recipe: Recipe, seed: int) -> Layout:
+    """Return the layout of the part for noise. Row by row, `copies` are the `originals` in noise.
+
+    Noise covers most of what recordings differ in. So the part sees, from the numbers in noise, linear guesses (ridge
+    regression) at the principal components that the recordings had without it; some of the copies are its landmarks.
+    """
+    centre, scale = _scaling(copies)
+    z = np.clip((copies - centre) / scale, -CLIP, CLIP)
+    mean, spread = _scaling(originals)
+    before = np.clip((originals - mean) / spread, -CLIP, CLIP)
+    components, _ = _principal(before, recipe.n_directions_noise)
+    guesses = np.linalg.solve(z.T @ z + CALM * np.eye(z.shape[1]), z.T @ (before @ components))
+    guesses /= np.sqrt(np.square(guesses).sum(axis=0).mean())
+    directions = _in_steps(guesses, recipe.direction_step)
+    placed = z @ directions
+    gamma = 2.0 * WIDTH / float(placed.var(axis=0).sum())
+    share = recipe.together_share / len(recipe.signals)
+    n = min(recipe.n_landmarks_noise, len(placed))
+    landmarks = placed[np.random.default_rng(seed).choice(len(placed), n, replace=False)]
+    step = float(np.abs(landmarks).max() / recipe.n_levels_together)
+    landmarks = np.round(landmarks / step) * step
+    whitener = _whitener(landmarks, gamma, share)
+    return Layout(centre, scale, landmarks, step, gamma, share, directions, whitener)
 
 
 @lru_cache(maxsize=4)
@@ -173,8 +238,25 @@ def slices_of(recipe: Recipe) -> tuple[slice, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class FittedNoise:
+    """The part for noise, `weights` shape=(n_landmarks,), and the estimate that calls it in, shape=(k,)."""
+
+    layout: Layout
+    weights: Matrix
+    bias: float
+    estimate: Matrix
+    offset: float
+
+    def hear(self, vectors: Matrix) -> tuple[Matrix, Matrix]:
+        """Return the part's share and its log-odds of spoof, each shape=(n_clips,)."""
+        z = np.clip((vectors - self.layout.centre) / self.layout.scale, -CLIP, CLIP)
+        share = np.clip(self.offset + z @ self.estimate, 0.0, NOISE_MOST)
+        return share, self.layout.bumps(vectors) @ self.weights + self.bias
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted detector, not yet calibrated.
+    """A fitted detector, not yet calibrated. `noise`: where it was fitted to copies in noise.
 
     `weights[k]`: shape=(n_landmarks, 2), one column for spoof and one for speech; `offsets`: shape=(n_signals, 2).
     """
@@ -184,6 +266,7 @@ class Fitted:
     weights: tuple[Matrix, ...]
     offsets: Matrix
     bias: tuple[float, float]
+    noise: FittedNoise | None = None
 
     def contributions(self, vectors: Matrix) -> Matrix:
         """Return what each signal adds, shape=(n_clips, n_signals, 2)."""
@@ -191,7 +274,12 @@ class Fitted:
             layout.bumps(vectors[:, where]) @ weights
             for layout, weights, where in zip(self.layouts, self.weights, slices_of(self.recipe), strict=True)
         ]
-        return np.asarray(np.stack(parts, axis=1) + self.offsets)
+        found = np.asarray(np.stack(parts, axis=1) + self.offsets)
+        if self.noise:
+            share, instead = self.noise.hear(vectors)
+            found[:, :, 0] *= 1.0 - share[:, None]
+            found[:, -1, 0] += share * (instead - self.bias[0])
+        return found
 
     def logits(self, vectors: Matrix) -> Matrix:
         """Return the log-odds of spoof and of speech, shape=(n_clips, 2)."""
@@ -205,7 +293,7 @@ def _regress(inputs: Matrix, target: NDArray[np.bool_]) -> tuple[Matrix, float]:
 
 
 def separate(
-    gram: Matrix, target: NDArray[np.bool_], weight: Matrix, sources: NDArray[np.intp]
+    gram: NDArray[np.floating], target: NDArray[np.bool_], weight: Matrix, sources: NDArray[np.intp]
 ) -> tuple[Matrix, float]:
     """Fit kernel ridge regression with an intercept; return each clip's coefficient, shape=(n,), and the intercept.
 
@@ -279,10 +367,8 @@ def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
     )
     gram = together.share * gaussian(together.landmarks, together.landmarks, together.gamma)
     gram += inputs[taken] @ inputs[taken].T
-    by_class = np.array([weight[taken & (is_spoof == one)].sum() for one in (False, True)])
-    balanced = weight / by_class[is_spoof.astype(int)]
-    sources = np.where(domain(corpus) == WILD, -1, np.unique(corpus.column("source"), return_inverse=True)[1])
-    clips, spoof_bias = separate(gram, is_spoof[taken], balanced[taken], sources[taken])
+    balanced = _balanced(weight[taken], is_spoof[taken])
+    clips, spoof_bias = separate(gram, is_spoof[taken], balanced, _levels(corpus)[taken])
     speech, speech_bias = _regress(inputs[asked], is_speech[asked])
     columns = np.stack([clips @ inputs[taken], speech], axis=1)
     edges = np.cumsum([0] + [one.whitener.shape[1] for one in own])
@@ -291,12 +377,64 @@ def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
         for one, first, last in zip(own, edges[:-1], edges[1:], strict=True)
     ]
     weights.append(np.stack([together.share * clips, np.zeros(clips.size)], axis=1))
-    return _centred(
-        pick(corpus, is_original),
-        Fitted(
-            recipe, (*own, together), tuple(weights), np.zeros((len(weights), 2)), (spoof_bias, speech_bias)
-        ),
+    fitted = Fitted(
+        recipe, (*own, together), tuple(weights), np.zeros((len(weights), 2)), (spoof_bias, speech_bias)
     )
+    return replace(_centred(pick(corpus, is_original), fitted), noise=fit_noise(corpus, recipe, seed=seed))
+
+
+def fit_noise(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> FittedNoise | None:
+    """Fit the part for noise, and the estimate that calls it in; `None` without copies in noise.
+
+    Its clips are the recordings of speech and their copies in noise.
+    """
+    clips = {(clip.split, clip.id, clip.made): k for k, clip in enumerate(corpus.clips)}
+    pairs = [
+        (clips[split, name, ""], copy)
+        for (split, name, made), copy in clips.items()
+        if made in NOISY and (split, name, "") in clips
+    ]
+    if not pairs:
+        return None
+    before, after = (np.array(column) for column in zip(*pairs, strict=True))
+    originals, copies = corpus.vectors[before], corpus.vectors[after]
+    layout = lay_out_noise(originals, copies, recipe, seed)
+    once = np.unique(before)
+    every = np.concatenate([after, once])
+    vectors = corpus.vectors[every]
+    is_spoof = corpus.column("label")[every] == "spoof"
+    weight = training_weight(corpus)
+    weight = np.concatenate([weight[before], BESIDE_NOISE * weight[once]])
+    inputs = (layout.bumps(vectors) @ layout.whitener).astype(np.float32)
+    coefficients, bias = separate(
+        inputs @ inputs.T, is_spoof, _balanced(weight, is_spoof), _levels(corpus)[every]
+    )
+    z = np.clip((vectors - layout.centre) / layout.scale, -CLIP, CLIP)
+    estimate, offset = _estimate(z, np.isin(corpus.column("made")[every], NOISY))
+    pull = NOISE_MOST / (NOISE_TO - NOISE_FROM)
+    return FittedNoise(
+        layout, layout.whitener @ (coefficients @ inputs), bias, pull * estimate, pull * (offset - NOISE_FROM)
+    )
+
+
+def _estimate(z: Matrix, is_noisy: NDArray[np.bool_]) -> tuple[Matrix, float]:
+    """Return coefficients, shape=(k,), and offset of a linear estimate: 1 for noise, 0 without (ridge regression)."""
+    mean, target = z.mean(axis=0), is_noisy.astype(np.float64)
+    moments = (z - mean).T @ (z - mean) + STILL * np.eye(z.shape[1])
+    found = np.linalg.solve(moments, (z - mean).T @ (target - target.mean()))
+    return found, float(target.mean() - mean @ found)
+
+
+def _balanced(weight: Matrix, is_spoof: NDArray[np.bool_]) -> Matrix:
+    """Return weights, shape=(n,), of which both classes have the same sum."""
+    by_class = np.array([weight[is_spoof == one].sum() for one in (False, True)])
+    return np.asarray(weight / by_class[is_spoof.astype(int)])
+
+
+def _levels(corpus: Corpus) -> NDArray[np.intp]:
+    """Return the number of each clip's source, shape=(n_clips,), -1 where it has no level of its own."""
+    numbers = np.unique(corpus.column("source"), return_inverse=True)[1]
+    return np.where(domain(corpus) == WILD, -1, numbers)
 
 
 def _layouts(
@@ -353,33 +491,55 @@ def store(fitted: Fitted, calibration: Calibration, data_sha256: str) -> bytes:
     for name, layout, weights, offset in zip(
         fitted.recipe.parts, fitted.layouts, fitted.weights, fitted.offsets, strict=True
     ):
-        parts.append(
-            {
-                "name": name,
-                "n_numbers": layout.centre.size,
-                "landmark_step": layout.landmark_step,
-                "direction_step": fitted.recipe.direction_step,
-                "offset": [float(value) for value in offset * factor[:, 0]],
-                "gamma": layout.gamma,
-            }
-        )
+        parts.append(_stored_part(name, layout, fitted.recipe, offset * factor[:, 0]))
         stored = _stored_arrays(layout, weights.T * factor, fitted.recipe.direction_step)
         arrays |= {f"{name}.{what}": array for what, array in stored.items()}
-    settings = {
+    bias = fitted.bias[0] * calibration.slope + calibration.shift
+    settings: dict[str, Any] = {
         "format": FORMAT,
         "name": fitted.recipe.name,
         "version": data_sha256[:12],
         "data_sha256": data_sha256,
-        "bias": fitted.bias[0] * calibration.slope + calibration.shift,
+        "bias": bias,
         "speech_bias": fitted.bias[1],
         "elevated": calibration.elevated,
         "high": calibration.high,
         "speech_floor": calibration.speech_floor,
         "parts": parts,
     }
+    if fitted.noise:
+        settings["noise"], stored = _stored_noise(fitted, calibration, bias)
+        arrays |= stored
     if fitted.recipe.requires:
         settings["extensions"] = [asdict(one) for one in fitted.recipe.requires]
     return pack(settings, arrays)
+
+
+def _stored_part(name: str, layout: Layout, recipe: Recipe, offset: Matrix) -> dict[str, Any]:
+    return {
+        "name": name,
+        "n_numbers": layout.centre.size,
+        "landmark_step": layout.landmark_step,
+        "direction_step": recipe.direction_step,
+        "offset": [float(value) for value in offset],
+        "gamma": layout.gamma,
+    }
+
+
+def _stored_noise(
+    fitted: Fitted, calibration: Calibration, bias: float
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the part for noise as it is stored. `bias`: the model's, which its contribution comes on top of."""
+    noise = fitted.noise
+    assert noise is not None
+    offset = np.array([calibration.slope * noise.bias + calibration.shift - bias, 0.0])
+    part = _stored_part("noise", noise.layout, fitted.recipe, offset)
+    weights = np.stack([calibration.slope * noise.weights, np.zeros(noise.weights.size)])
+    arrays = _stored_arrays(noise.layout, weights, fitted.recipe.direction_step) | {
+        "estimate": noise.estimate.astype("<f4")
+    }
+    named = {f"noise.{what}": array for what, array in arrays.items()}
+    return part | {"estimate_offset": noise.offset, "most": NOISE_MOST}, named
 
 
 def _stored_arrays(layout: Layout, weights: Matrix, direction_step: float) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prelisten.lab.corpus import Corpus
-from prelisten.lab.degrade import CONDITIONS
 from prelisten.lab.metrics import auc, caught_at, eer, paired_wins
 from prelisten.lab.resynthesis import METHODS
 from wasm_detector.signals import REBUILT_FAMILY
@@ -179,7 +178,7 @@ def rebuilt(
 
 
 def by_condition(
-    everything: Corpus, scores: NDArray[np.float64], high: float
+    everything: Corpus, scores: NDArray[np.float64], high: float, conditions: Iterable[str]
 ) -> list[tuple[str, float, float, float, float]]:
     """Return (condition, AUC, EER, caught at 5 %, false alarms at `high`) of the clips under each condition.
 
@@ -187,7 +186,7 @@ def by_condition(
     """
     made, ids = everything.column("made"), everything.column("id")
     labels = everything.column("label")
-    names = [name for name in CONDITIONS if (made == name).any()]
+    names = [name for name in conditions if (made == name).any()]
     if not names:
         return []
     taken = (made == "") & np.isin(ids, ids[made == names[0]])

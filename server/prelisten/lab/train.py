@@ -21,8 +21,8 @@ from rich.progress import track
 from prelisten.checks.additions import MODELS, required_by
 from prelisten.config import load_config
 from prelisten.errors import ConfigError
-from prelisten.lab.corpus import Clip, Corpus, copies, describe_corpus, pick, read_manifest
-from prelisten.lab.degrade import CONDITIONS
+from prelisten.lab.corpus import NOISY, Clip, Corpus, copies, describe_corpus, pick, read_manifest
+from prelisten.lab.degrade import CONDITIONS, NOISES
 from prelisten.lab.hearing import TIERS
 from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.model import FILE_NAME, parse_model
@@ -92,10 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     made = [*clips, *copies(clips)]
     with_conditions = [*made, *_conditions(clips, EVERY[arguments.tier])]
-    # The card must not change the model, so the folds are those of a run with all conditions.
-    groups = folds.fold_numbers(np.array([clip.source for clip in with_conditions]))
     everything = _describe(with_conditions if arguments.card else made, recipe.signals, wheels)
-    contributions = folds.out_of_fold(everything, groups[: len(everything.clips)], recipe)
+    contributions = folds.out_of_fold(everything, _folds(with_conditions)[: len(everything.clips)], recipe)
     is_original = everything.column("made") == ""
     corpus = pick(everything, is_original)
     left_out = _manifests_left_out(everything, recipe)
@@ -116,6 +114,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _folds(clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """Return each clip's fold. The card must not change the model, so `clips` are those of a run with all conditions.
+
+    Noise has no say in which sources go together, so that figures can be compared with those from before it.
+    """
+    from prelisten.lab.folds import fold_numbers
+
+    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, *NOISES)])
+    fold_of = dict(zip(counted, fold_numbers(counted), strict=True))
+    return np.array([fold_of[clip.source] for clip in clips])
+
+
 def _describe(clips: Sequence[Clip], names: Sequence[str], wheels: tuple[Wheel, ...]) -> Corpus:
     progress = Console(stderr=True)
     return describe_corpus(
@@ -127,9 +137,9 @@ def _describe(clips: Sequence[Clip], names: Sequence[str], wheels: tuple[Wheel, 
 
 
 def _conditions(clips: Sequence[Clip], every: int) -> list[Clip]:
-    """Return one clip of speech in `every` under each condition of the robustness table; never trained on."""
+    """Return one clip of speech in `every` under each condition of the tables of robustness; never trained on."""
     speech = [clip for clip in clips if clip.label in SPEECH_LABELS]
-    return [replace(clip, made=name) for name in CONDITIONS for clip in speech[::every]]
+    return [replace(clip, made=name) for name in (*CONDITIONS, *NOISES) for clip in speech[::every]]
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -176,7 +186,8 @@ def _card(
         sexes=report.by_group(corpus, scores, "sex"),
         effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
         rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
-        conditions=report.by_condition(everything, every_score, calibration.high),
+        conditions=report.by_condition(everything, every_score, calibration.high, CONDITIONS),
+        noises=report.by_condition(everything, every_score, calibration.high, NOISES),
         reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
         edges=report.at_edges(corpus, scores, calibration),
         edges_left_out=[]

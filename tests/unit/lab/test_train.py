@@ -14,9 +14,26 @@ import soundfile
 
 from prelisten.errors import ConfigError
 from prelisten.lab import calibrate, train
-from prelisten.lab.corpus import DEGRADED, Clip, Corpus, copies, describe_corpus, load_clip, read_manifest
-from prelisten.lab.degrade import CONDITIONS
-from prelisten.lab.fit import COPY_WEIGHT, RECIPES, fit, slices_of, source_weight, training_weight
+from prelisten.lab.corpus import (
+    DEGRADED,
+    NOISY,
+    Clip,
+    Corpus,
+    copies,
+    describe_corpus,
+    load_clip,
+    read_manifest,
+)
+from prelisten.lab.degrade import CONDITIONS, NOISES
+from prelisten.lab.fit import (
+    COPY_WEIGHT,
+    RECIPES,
+    fit,
+    lay_out_noise,
+    slices_of,
+    source_weight,
+    training_weight,
+)
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.folds import calibrate as calibrate_on
 from prelisten.lab.metrics import auc
@@ -77,10 +94,53 @@ def test_the_stored_model_gives_the_fitted_log_odds(trained):
     stored, fitted = parse_model(model.read_bytes()), fit(everything, RECIPES["client"])
     raw = fitted.logits(everything.vectors)[:, 0]
     totals = np.full(len(raw), stored.bias)
+    noise = [stored.noise.hear(row) for row in everything.vectors]
+    assert max(share for share, _ in noise) == stored.noise.most
+    assert min(share for share, _ in noise) == 0.0
     for part, where in zip(stored.parts, slices_of(RECIPES["client"]), strict=True):
-        totals += [part.contribute(row)[0] for row in everything.vectors[:, where]]
+        totals += [
+            (1.0 - share) * part.contribute(row)[0]
+            for row, (share, _) in zip(everything.vectors[:, where], noise, strict=True)
+        ]
+    totals += [share * instead for share, instead in noise]
     slope, shift = np.polyfit(raw, totals, 1)
     np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-4)
+
+
+def test_noise_is_estimated_and_another_part_asked(trained):
+    """Of clips that the fit has met as they are the part has no share, in noise much of one."""
+    model, _, manifest = trained
+    noise = parse_model(model.read_bytes()).noise
+    clips = [clip for clip in read_manifest(manifest) if clip.label != "nonspeech"]
+    shares = {}
+    for name in ("", *NOISY):
+        corpus = describe_corpus([replace(clip, made=name) for clip in clips], RECIPES["client"].signals)
+        shares[name] = np.array([noise.hear(row)[0] for row in corpus.vectors])
+    assert shares[""].max() < 0.1
+    assert min(shares[name].min() for name in NOISY) > 0.3
+
+
+def test_directions_in_noise_look_past_it():
+    """A number that noise covers is guessed from one that it leaves alone, so that copies lie near their originals."""
+    rng = np.random.default_rng(5)
+    voice = rng.normal(size=(4000, 1))
+    originals = voice + 0.1 * rng.normal(size=(4000, 8))
+    copies_ = originals + np.r_[np.zeros(4), 5.0 * np.ones(4)] * rng.normal(size=(4000, 8))
+    recipe = replace(RECIPES["client"], n_directions_noise=1)
+    direction = np.abs(lay_out_noise(originals, copies_, recipe, 0).directions[:, 0])
+    assert direction[:4].min() > 3.0 * direction[4:].max()
+
+
+def test_noise_moves_no_source_to_another_fold(manifest):
+    """Figures of before it stay comparable, and a copy lies in its recording's fold."""
+    clips = read_manifest(manifest)
+    made = [*clips, *copies(clips), *train._conditions(clips, 4)]
+    folds = train._folds(made)
+    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, *NOISES)]
+    np.testing.assert_array_equal(folds[quiet], fold_numbers(np.array([made[k].source for k in quiet])))
+    assert {(clip.source, fold) for clip, fold in zip(made, folds, strict=True)} == set(
+        zip([clip.source for clip in clips], folds[: len(clips)], strict=True)
+    )
 
 
 def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
@@ -88,24 +148,30 @@ def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
     clips = read_manifest(manifest)
     made = copies(clips)
     degraded = [clip for clip in made if clip.made == DEGRADED]
-    rebuilt = [clip for clip in made if clip.made != DEGRADED]
+    rebuilt = [clip for clip in made if clip.made in METHODS]
+    noisy = [clip for clip in made if clip.made in NOISY]
+    assert len(noisy) == len(NOISY) * sum(clip.label != "nonspeech" for clip in clips)
+    assert len(made) == len(degraded) + len(rebuilt) + len(noisy)
+    assert {(clip.id, clip.label) for clip in noisy} < {(clip.id, clip.label) for clip in clips}
     assert [(clip.id, clip.label) for clip in degraded] == [(clip.id, clip.label) for clip in clips]
     assert {clip.label for clip in rebuilt} == {"spoof"}
     assert {clip.id for clip in rebuilt} == {clip.id for clip in clips if clip.label == "bona_fide"}
     assert all(clip.source for clip in made)
     condition = replace(clips[0], made="MP3 64")
-    weight = training_weight(describe_corpus([*clips, made[0], rebuilt[0], condition], ["modulation"]))
-    assert weight[-1] == 0.0
-    assert weight[-3] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
+    weight = training_weight(
+        describe_corpus([*clips, made[0], rebuilt[0], condition, noisy[0]], ["modulation"])
+    )
+    assert weight[-1] == weight[-2] == 0.0
+    assert weight[-4] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
 
 
 def test_phones_recordings_are_not_rebuilt(manifest):
     """What their codecs did to them looks much like a rebuilding."""
     wild = [replace(clip, split="wild") for clip in read_manifest(manifest)]
-    assert {clip.made for clip in copies(wild)} == {DEGRADED}
+    assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY}
 
 
-@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, DEGRADED])
+@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, DEGRADED])
 def test_every_copy_is_a_sound_of_about_the_same_length(made, manifest):
     """Finite, not silent, at most a codec's delay longer; the same each time, and not the original."""
     clip = read_manifest(manifest)[0]
@@ -310,3 +376,6 @@ def test_calibration_rescales_every_weight_alike(trained, tmp_path):
     for before, after in zip(old.parts, new.parts, strict=True):
         np.testing.assert_allclose(after.weights[0], slope * before.weights[0], rtol=1e-6)
         np.testing.assert_array_equal(after.weights[1], before.weights[1])
+    noisy, shift = old.parts[-1].centre + 2.0 * old.parts[-1].scale, new.bias - slope * old.bias
+    whole = [model.bias + model.noise.part.contribute(noisy)[0] for model in (old, new)]
+    assert whole[1] == pytest.approx(slope * whole[0] + shift, rel=1e-5)

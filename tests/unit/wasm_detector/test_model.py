@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tracemalloc
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -17,6 +18,8 @@ from wasm_detector.errors import ModelError
 from wasm_detector.features import measure
 from wasm_detector.frames import analyse
 from wasm_detector.model import BLOCK, CLIP, FILE_NAME, TYPES, detector_id, load_model, parse_model, unpack
+from wasm_detector.scoring import check_model
+from wasm_detector.screening import screen
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER, describe_all
 from wasm_detector.streaming import Stream
 
@@ -91,7 +94,8 @@ def test_the_file_is_read_where_it_lies():
 def test_a_part_is_the_sum_that_its_docstring_states():
     """Block by block is as well as at once."""
     rng = np.random.default_rng(2)
-    for part in load_model().parts:
+    model = load_model()
+    for part in (*model.parts, model.noise.part):
         vector = part.centre + part.scale * rng.normal(0.0, 2.0, part.centre.size)
         z = np.clip((vector - part.centre) / part.scale, -CLIP, CLIP)
         if part.directions is not None:
@@ -114,6 +118,26 @@ def test_another_layout_is_refused_with_advice():
         parse_model(changed(format=99))
 
 
+def test_the_layout_before_is_still_read():
+    """A model that an operator trained has no part for noise, and is heard as ever."""
+    stored, arrays = unpack(FILE)
+    noise = stored.pop("noise")
+    kept = {name: array for name, array in arrays.items() if not name.startswith(noise["name"] + ".")}
+    before = parse_model(pack(stored | {"format": 4}, kept))
+    assert before.noise is None
+    assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
+
+
+def test_a_part_for_noise_of_other_signals_is_refused():
+    """It has to see what the part over all signals sees."""
+    model = load_model()
+    torn = replace(model, noise=replace(model.noise, part=model.parts[0]))
+    with pytest.raises(ModelError, match="other signals"):
+        check_model(torn)
+    with pytest.raises(ModelError, match="other signals"):
+        check_model(replace(model, parts=model.parts[:-1]))
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -130,6 +154,7 @@ def test_another_layout_is_refused_with_advice():
         FILE.replace(b'"data_offsets":[0,', b'"data_offsets":[9,'),
         changed(parts=None),
         changed(parts=[{}]),
+        changed(noise={}),
     ],
 )
 def test_damage_is_a_model_error(raw):

@@ -8,9 +8,12 @@ import math
 import numpy as np
 import pytest
 
-from tests.recordings import speech_like
+from prelisten.lab.hearing import TIERS, model_of
+from tests.recordings import in_noise, speech_like
+from wasm_detector.features import measure
+from wasm_detector.frames import analyse
 from wasm_detector.hint import Band
-from wasm_detector.model import load_model
+from wasm_detector.model import Model, Part, load_model
 from wasm_detector.reasons import limit_codes, signal_codes
 from wasm_detector.scoring import (
     MIN_SPEECH_S,
@@ -18,14 +21,16 @@ from wasm_detector.scoring import (
     band_of,
     clipped_share,
     logit,
-    score_segment,
+    score_by_each,
     sigmoid,
     summarise,
 )
 from wasm_detector.screening import screen
+from wasm_detector.signals import describe_all
 
 MODEL = load_model()
 VOICE = speech_like(9.0, seed=1)
+NOISY = in_noise(VOICE[:64_000], snr_db=15.0)
 
 
 def a_segment(start_s: float = 0.0, *, speech_s: float = 2.0, limit: str | None = None, **contributions):
@@ -44,17 +49,65 @@ def test_bias_and_weights_are_the_log_odds():
     assert logit(hint.spoof_score) == pytest.approx(total, abs=1e-9)
 
 
-@pytest.mark.parametrize("left_out", range(len(MODEL.parts)))
-def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(left_out):
-    """Ablation: a model whose part says nothing gives the same sum without that weight."""
-    silent = dataclasses.replace(
-        MODEL.parts[left_out], weights=MODEL.parts[left_out].weights * 0, offset=(0.0, 0.0)
+def silent(part: Part) -> Part:
+    return dataclasses.replace(part, weights=part.weights * 0, offset=(0.0, 0.0))
+
+
+def without(model: Model, left_out: int) -> Model:
+    """Return a model whose part says nothing; the part for noise belongs to the last one."""
+    parts = (*model.parts[:left_out], silent(model.parts[left_out]), *model.parts[left_out + 1 :])
+    if left_out < len(parts) - 1:
+        return dataclasses.replace(model, parts=parts)
+    noise = dataclasses.replace(model.noise, part=silent(model.noise.part))
+    return dataclasses.replace(model, parts=parts, noise=noise)
+
+
+def told(model: Model, estimate: float) -> Model:
+    """Return a model that takes every segment for as noisy as this: 0 not at all, 1 very."""
+    noise = dataclasses.replace(model.noise, offset=estimate, estimate=0.0 * model.noise.estimate)
+    return dataclasses.replace(model, noise=noise)
+
+
+@pytest.mark.parametrize("estimate", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, estimate):
+    """Ablation: a model whose part says nothing gives the same sum without that weight, in noise as well."""
+    model = told(model_of(tier), estimate)
+    models = [model, *(without(model, k) for k in range(len(model.parts)))]
+    whole, *rest = score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
+    moved = [whole.contributions.sum() - one.contributions.sum() for one in rest]
+    np.testing.assert_allclose(moved, whole.contributions, atol=1e-9)
+    assert np.count_nonzero(whole.contributions) == len(model.parts)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_in_noise_another_part_stands_in(tier):
+    """By the share by which the other weights shrink, at most `most`; without noise nothing changes at all."""
+    model = model_of(tier)
+    deaf = dataclasses.replace(model, noise=None)
+    models = (deaf, told(model, -1.0), told(model, 0.3), told(model, 2.0))
+    usual, quiet, some, much = (
+        one.contributions for one in score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
     )
-    parts = (*MODEL.parts[:left_out], silent, *MODEL.parts[left_out + 1 :])
-    whole = score_segment(VOICE[:64_000], start_s=0, end_s=4, model=MODEL)
-    without = score_segment(VOICE[:64_000], start_s=0, end_s=4, model=dataclasses.replace(MODEL, parts=parts))
-    moved = whole.contributions.sum() - without.contributions.sum()
-    assert moved == pytest.approx(whole.contributions[left_out], abs=1e-9)
+    np.testing.assert_array_equal(quiet, usual)
+    np.testing.assert_allclose(some[:-1], 0.7 * usual[:-1])
+    np.testing.assert_allclose(much[:-1], (1.0 - model.noise.most) * usual[:-1])
+    instead = [
+        (one[-1] - (1.0 - share) * usual[-1]) / share
+        for one, share in ((some, 0.3), (much, model.noise.most))
+    ]
+    assert instead[0] == pytest.approx(instead[1])
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_more_noise_the_higher_its_estimate(tier):
+    """White noise over a voice that has some of its own."""
+    model = model_of(tier)
+    names = [part.name for part in model.parts]
+    quiet, noisy = (
+        describe_all(measure(analyse(sound)), names)[-1].vector for sound in (VOICE[:64_000], NOISY)
+    )
+    assert model.noise.hear(noisy)[0] > model.noise.hear(quiet)[0] > 0.0
 
 
 def test_segments_count_by_their_speech():
