@@ -1,6 +1,7 @@
 """Measure what a long recording costs the visitor's tab: memory while it is heard, and the time to the band.
 
-    .venv/bin/python -m tests.bench.bench_memory [--minutes N] [--formats wav mp3 ...] [--max-seconds N] [--json FILE]
+    .venv/bin/python -m tests.bench.bench_memory [--minutes N] [--formats wav mp3 ...] [--max-seconds N]
+        [--without-webcodecs] [--json FILE]
 
 A new browser for each format hears ten seconds of it first, so that everything is loaded; from there the memory of the
 tab's processes is read twenty times a second until the band of the long recording is there. *Extra* is the highest of
@@ -131,10 +132,14 @@ def renderers(browser: Browser) -> list[int]:
     return [int(one["id"]) for one in processes if one["type"] == "renderer"]
 
 
-def spied(route: Route) -> None:
-    """Serve the worker with the spy in front."""
-    found = route.fetch()
-    route.fulfill(response=found, body=SPY + found.text())
+def spied(script: str) -> Callable[[Route], None]:
+    """Return what serves the worker with a script in front."""
+
+    def answer(route: Route) -> None:
+        found = route.fetch()
+        route.fulfill(response=found, body=script + found.text())
+
+    return answer
 
 
 def choose(page: Page, path: Path) -> float:
@@ -147,13 +152,13 @@ def choose(page: Page, path: Path) -> float:
     return time.monotonic() - began
 
 
-def measure(browser: Browser, url: str, name: str, folder: Path, minutes: float) -> Cost:
-    """Let a new tab hear the short recording and then the long one."""
+def measure(browser: Browser, url: str, name: str, folder: Path, minutes: float, script: str) -> Cost:
+    """Let a new tab, whose worker begins with a script, hear the short recording and then the long one."""
     short, long = folder / f"short.{name}", folder / f"long.{name}"
     FORMATS[name](short, 1)
     FORMATS[name](long, round(60 * minutes / TAKE_S))
     page = browser.new_page()
-    page.route("**/v1/b/*/worker.js", spied)
+    page.route("**/v1/b/*/worker.js", spied(script))
     page.goto(url)
     page.wait_for_timeout(SETTLE_MS)
     empty = sum(map(_resident_mb, renderers(browser)))
@@ -188,8 +193,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--formats", nargs="+", choices=list(FORMATS), default=list(FORMATS))
     parser.add_argument("--max-seconds", type=int, default=120)
+    parser.add_argument("--without-webcodecs", action="store_true", help="as browsers without it hear")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    script = SPY + ("delete globalThis.AudioDecoder;\n" if options.without_webcodecs else "")
     costs = []
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
@@ -197,7 +204,7 @@ def main() -> None:
         try:
             for each in options.formats:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-                cost = measure(browser, server.url, each, folder, options.minutes)
+                cost = measure(browser, server.url, each, folder, options.minutes, script)
                 browser.close()
                 costs.append(cost)
                 print(

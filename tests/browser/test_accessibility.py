@@ -14,15 +14,17 @@ from tests.browser.conftest import Server
 from tests.browser.form_page import FormPage, lift_limits
 from tests.recordings import speech_like, wav_bytes
 
+MOVING = {"forced_colors": "none", "reduced_motion": "no-preference"}
 SCHEMES = {
-    "light": {"color_scheme": "light", "forced_colors": "none"},
-    "dark": {"color_scheme": "dark", "forced_colors": "none"},
-    "forced": {"color_scheme": "light", "forced_colors": "active"},
+    "light": MOVING | {"color_scheme": "light"},
+    "dark": MOVING | {"color_scheme": "dark"},
+    "forced": MOVING | {"color_scheme": "light", "forced_colors": "active"},
+    "still": MOVING | {"color_scheme": "dark", "reduced_motion": "reduce"},
 }
 FULL = os.environ.get("TEST_SIZE") == "full"
 # Colour scheme and width in CSS pixels.
 LOOKS = (
-    [(scheme, width) for scheme in SCHEMES for width in (1100, 320)]
+    [(scheme, width) for scheme in SCHEMES for width in (1100, 320) if (scheme, width) != ("still", 1100)]
     if FULL
     else [
         ("light", 1100),
@@ -31,6 +33,9 @@ LOOKS = (
     ]
 )
 RIGHT_TO_LEFT = LOOKS if FULL else [("light", 320)]
+THEME = "(element, theme) => element.setAttribute('theme', theme)"
+# What `theme` says against the page's own colours.
+AGAINST = [("dark", "light"), ("light", "dark")] if FULL else []
 VOICE = wav_bytes(speech_like(8.0, seed=54))
 REASONS = [
     worker.reason(code, (4.0, 8.0), (12.0, 16.0))
@@ -134,7 +139,7 @@ STATES: dict[str, tuple[list[dict], dict[str, str], Callable[[Page], None] | Non
 
 @pytest.mark.parametrize("name", STATES)
 def test_no_state_breaks_a_rule(page: Page, server: Server, name: str) -> None:
-    """Every state of the element, in each colour scheme, wide and narrow, written from the left and from the right."""
+    """Every state of the element: colours, its own theme, reduced motion, wide and narrow, in both directions."""
     messages, attributes, act, state = STATES[name]
     worker.play(page, *messages)
     form = FormPage(page, server.url).open()
@@ -148,6 +153,10 @@ def test_no_state_breaks_a_rule(page: Page, server: Server, name: str) -> None:
         act(page)
     form.wait_for(state)
     check_looks(page)
+    for theme, scheme in AGAINST:
+        page.locator("prelisten-check").evaluate(THEME, theme)
+        check_looks(page, [(scheme, 320)])
+    page.locator("prelisten-check").evaluate(THEME, "auto")
     page.locator("html").evaluate("(html) => { html.lang = 'ar'; html.dir = 'rtl'; }")
     page.locator("prelisten-check [part=base][lang=ar]").wait_for()
     check_looks(page, RIGHT_TO_LEFT)

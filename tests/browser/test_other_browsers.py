@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from ctypes.util import find_library
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prelisten.assets import manifest
 from prelisten.config import load_config
 from prelisten.records import HintCheck, Recomputed, TokenState
 from prelisten.wiring import wire
 from tests.browser.conftest import Server
 from tests.browser.driven import DrivenBrowser
 from tests.browser.firefox import FIREFOX, firefox
+from tests.browser.test_snapshot import outcome, ready
+from tests.browser.test_start import RECORDING, START
 from tests.browser.webkit import MICROPHONE, SAFARI, WEBKIT, WebKit, webkit
 from tests.recordings import FORMATS, speech_like, wav_bytes
 
@@ -201,3 +206,20 @@ def test_recording_becomes_the_file(form: DrivenBrowser, server: Server) -> None
     wait_for_state(form, "done", "error", "unsupported")
     assert form.evaluate("document.querySelector('#voice').files[0].type").startswith("audio/")
     assert hint_of(server, send(form)).token is TokenState.OK
+
+
+@pytest.mark.parametrize("running", [pytest.param("firefox", marks=NO_FIREFOX)], indirect=True)
+def test_second_visit_goes_on_from_the_first(form: DrivenBrowser) -> None:
+    """From the snapshot that it kept: the same result to the last bit. WebKitGTK keeps none when it is driven."""
+    forget = (
+        "(await navigator.storage.getDirectory()).removeEntry('prelisten-snapshots', { recursive: true })"
+    )
+    form.evaluate(f"(async () => {forget})().catch(() => {{}})")
+
+    def start(*, is_patient: bool) -> list[dict[str, Any]]:
+        arguments = [f"/prelisten/v1/{manifest()['worker']}", RECORDING, is_patient]
+        return form.evaluate(f"({START})({json.dumps(arguments)})")
+
+    first, second = start(is_patient=True), start(is_patient=False)
+    assert [ready(first), ready(second)] == ["cold", "snapshot"]
+    assert outcome(first) == outcome(second)
