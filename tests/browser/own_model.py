@@ -23,11 +23,12 @@ LEFT_BEHIND = shutil.ignore_patterns("__pycache__", ".*", "node_modules", "*.br"
 def weighing(required: Requirement, *, at: float, width: float, weight: float) -> bytes:
     """Return the package's model with one more signal, heaviest where that signal is near `at`.
 
-    Every score is `high`, so that the reasons are told; what sums up all signals at once is left out.
+    Every score is `high`, so that the reasons are told; what sums up all signals at once is left out, in noise too.
     """
     stored, arrays = unpack((DETECTOR / FILE_NAME).read_bytes())
     kept = [part for part in stored["parts"] if part["name"] != TOGETHER]
-    arrays = {name: array for name, array in arrays.items() if not name.startswith(f"{TOGETHER}.")}
+    left_out = tuple(f"{part}." for part in (TOGETHER, stored.pop("noise")["name"]))
+    arrays = {name: array for name, array in arrays.items() if not name.startswith(left_out)}
     name = required.name
     arrays |= {
         f"{name}.centre": np.array([at], np.float32),
