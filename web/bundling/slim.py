@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -57,12 +58,13 @@ def put_slim(
 
 
 def _reachable(module: bytes, *, web: Path, cache: Path, node: Node, say: Say) -> bytes:
-    """Return the module without functions and imports that nothing refers to; results are kept by content."""
+    """Return the module without functions and imports that nothing refers to; results are kept by what they were made from."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
         source, made = Path(work) / "source.wasm", Path(work) / "made.wasm"
         source.write_bytes(module)
-        kept = cache / f"{sha256_of(source)}.wasm"
+        inputs = [sha256_of(source), sha256_of(web / OPTIMISER), *PASSES]
+        kept = cache / f"{hashlib.sha256(' '.join(inputs).encode()).hexdigest()}.wasm"
         if not kept.is_file():
             command = [str(node.node), str(web / OPTIMISER), str(source), *PASSES, "-o", str(made)]
             run(command, doing="taking out unused code", say=say, env=node.environment())
