@@ -58,7 +58,7 @@ def put_slim(
 
 
 def _reachable(module: bytes, *, web: Path, cache: Path, node: Node, say: Say) -> bytes:
-    """Return the module without functions and imports that nothing refers to; results are kept by what they were made from."""
+    """Return the module without functions and imports that nothing refers to; kept by all that it was made from."""
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
         source, made = Path(work) / "source.wasm", Path(work) / "made.wasm"
