@@ -33,6 +33,9 @@ READABLE = (4, FORMAT)
 
 FILE_NAME = "model.safetensors"
 
+NOISE = "noise"
+"""The name of the part for noise in the file. No signal has it."""
+
 TYPES = {"F64": "<f8", "F32": "<f4", "I8": "i1"}
 """The types of arrays that a file may have, by the format's name, and numpy's."""
 
@@ -196,7 +199,9 @@ def _part(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Part:
 def _noise(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> Noise | None:
     if stored is None:
         return None
-    return Noise(_part(stored, arrays), arrays["noise.estimate"], stored["estimate_offset"], stored["most"])
+    return Noise(
+        _part(stored, arrays), arrays[f"{NOISE}.estimate"], stored["estimate_offset"], stored["most"]
+    )
 
 
 def parse_model(raw: bytes) -> Model:
@@ -217,7 +222,7 @@ def parse_model(raw: bytes) -> Model:
             high=stored["high"],
             speech_floor=stored["speech_floor"],
             sha256=hashlib.sha256(raw).hexdigest(),
-            noise=_noise(stored.get("noise"), arrays),
+            noise=_noise(stored.get(NOISE), arrays),
             requires=tuple(Requirement(**one) for one in stored.get("extensions", ())),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -86,7 +86,8 @@ def check_model(model: Model) -> None:
     *own, last = (part.centre.size for part in model.parts) if model.parts else (0,)
     is_torn = TOGETHER in trained[:-1] or (trained[-1:] == [TOGETHER] and sum(own) != last)
     if model.noise:
-        is_torn |= trained[-1:] != [TOGETHER] or model.noise.part.centre.size != last
+        sizes = {model.noise.part.centre.size, model.noise.estimate.size}
+        is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
     if odd or is_torn or not trained:
         named = ", ".join(odd) or "some are missing"
         raise ModelError(

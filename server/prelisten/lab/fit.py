@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from prelisten.lab.corpus import DEGRADED, NOISY, WILD, Corpus, part_slices, pick
 from prelisten.lab.modelfile import pack
 from prelisten.lab.resynthesis import METHODS
-from wasm_detector.model import CLIP, FORMAT, Requirement
+from wasm_detector.model import NOISE, CLIP, FORMAT, Requirement
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 
 Matrix = NDArray[np.float64]
@@ -508,7 +508,7 @@ def store(fitted: Fitted, calibration: Calibration, data_sha256: str) -> bytes:
         "parts": parts,
     }
     if fitted.noise:
-        settings["noise"], stored = _stored_noise(fitted, calibration, bias)
+        settings[NOISE], stored = _stored_noise(fitted, calibration, bias)
         arrays |= stored
     if fitted.recipe.requires:
         settings["extensions"] = [asdict(one) for one in fitted.recipe.requires]
@@ -533,12 +533,12 @@ def _stored_noise(
     noise = fitted.noise
     assert noise is not None
     offset = np.array([calibration.slope * noise.bias + calibration.shift - bias, 0.0])
-    part = _stored_part("noise", noise.layout, fitted.recipe, offset)
+    part = _stored_part(NOISE, noise.layout, fitted.recipe, offset)
     weights = np.stack([calibration.slope * noise.weights, np.zeros(noise.weights.size)])
     arrays = _stored_arrays(noise.layout, weights, fitted.recipe.direction_step) | {
         "estimate": noise.estimate.astype("<f4")
     }
-    named = {f"noise.{what}": array for what, array in arrays.items()}
+    named = {f"{NOISE}.{what}": array for what, array in arrays.items()}
     return part | {"estimate_offset": noise.offset, "most": NOISE_MOST}, named
 
 

@@ -105,6 +105,7 @@ def test_silence_is_not_measured() -> None:
     [
         ("detail", {}),
         ("together", {}),
+        ("noise", {}),
         ("Own", {}),
         ("own", {"api": 2}),
         ("own", {"title": {"de": "Spitze"}}),

@@ -131,9 +131,9 @@ def test_the_layout_before_is_still_read():
 def test_a_part_for_noise_of_other_signals_is_refused():
     """It has to see what the part over all signals sees."""
     model = load_model()
-    torn = replace(model, noise=replace(model.noise, part=model.parts[0]))
-    with pytest.raises(ModelError, match="other signals"):
-        check_model(torn)
+    for torn in ({"part": model.parts[0]}, {"estimate": model.noise.estimate[:-1]}, {"most": 1.5}):
+        with pytest.raises(ModelError, match="other signals"):
+            check_model(replace(model, noise=replace(model.noise, **torn)))
     with pytest.raises(ModelError, match="other signals"):
         check_model(replace(model, parts=model.parts[:-1]))
 
