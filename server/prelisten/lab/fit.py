@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from prelisten.lab.corpus import DEGRADED, NOISY, WILD, Corpus, part_slices, pick
 from prelisten.lab.modelfile import pack
 from prelisten.lab.resynthesis import METHODS
-from wasm_detector.model import NOISE, CLIP, FORMAT, Requirement
+from wasm_detector.model import CLIP, FORMAT, NOISE, Requirement
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER
 
 Matrix = NDArray[np.float64]
