@@ -180,6 +180,20 @@ def test_length_that_is_stated_is_not_believed_without_webcodecs(form: FormPage,
     assert 1 < form.page.evaluate("self.longest") < 10
 
 
+def test_a_recording_cut_out_of_a_stream_is_as_long_as_it_sounds(form: FormPage, tmp_path: Path) -> None:
+    """Its clock begins at two hours; without WebCodecs it is heard whole all the same."""
+    form.page.route("**/v1/b/*/worker.js", without_audio_decoder)
+    form.page.goto(form.url)
+    path = tmp_path / "stream.webm"
+    late = {"output_ts_offset": "7200", "live": "1"}
+    path.write_bytes(media_file(take(8.0), container="webm", codec="libopus", options=late))
+    form.choose(path)
+    form.wait_for("done")
+    coverage = form.result()["coverage"]
+    assert abs(coverage["total_s"] - 8.0) < 0.1
+    assert coverage["analysed_s"] == coverage["total_s"]
+
+
 def truncated() -> bytes:
     """Return a video of ten minutes that ends in the middle of its samples, its tables in front."""
     whole = LONG["mp4"]()

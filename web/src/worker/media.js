@@ -54,8 +54,9 @@ export async function lengthOf(file, format, check) {
   }
   const track = await openTrack(file, { ...webCodecs, isSupported: async () => true });
   try {
-    const last = await lastPacket(track.packets, check);
-    return last ? last.timestamp + last.duration : 0;
+    const first = await track.packets.getFirstPacket();
+    const last = first && (await lastPacket(track.packets, check));
+    return first && last ? last.timestamp + last.duration - first.timestamp : 0;
   } finally {
     track.close();
   }
