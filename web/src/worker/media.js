@@ -55,7 +55,7 @@ export async function lengthOf(file, format, check) {
   const track = await openTrack(file, { ...webCodecs, isSupported: async () => true });
   try {
     const first = await track.packets.getFirstPacket();
-    const last = first && (await lastPacket(track.packets, check));
+    const last = first && (await lastPacket(track.packets, check, first.timestamp));
     return first && last ? last.timestamp + last.duration - first.timestamp : 0;
   } finally {
     track.close();
@@ -92,7 +92,7 @@ async function openContainer(file, check, decoders) {
     const { packets, isMp4, isMatroska, delay } = track;
     const { config, skip } = withoutSkip(track.config);
     const first = await packets.getFirstPacket();
-    const last = first && (await lastPacket(packets, check));
+    const last = first && (await lastPacket(packets, check, first.timestamp));
     if (!first || !last) throw new MediaError("invalid_waveform", "the sound track is empty");
     const { sampleRate, length } = await decoders.tryOut(packets, config, first);
     // The first packet of Opus may be said to be as long as what is played of it.
@@ -212,20 +212,21 @@ function withoutSkip(config) {
 /**
  * @param {Packets} packets
  * @param {() => void} check
+ * @param {number} start seconds: the first packet's timestamp, which in what was cut out of a stream may be hours
  * @returns {Promise<Packet | null>} the last packet that is there: a table may speak of more than the file holds
  */
-async function lastPacket(packets, check) {
+async function lastPacket(packets, check, start) {
   let stated = null;
-  for (let at = STRIDE_S; ; at += STRIDE_S) {
+  for (let past = STRIDE_S; ; past += STRIDE_S) {
     check();
-    const found = await packets.getPacket(at, { metadataOnly: true });
+    const found = await packets.getPacket(start + past, { metadataOnly: true });
     if (found && stated && found.timestamp <= stated.timestamp) break;
-    if (!found && at > STRIDE_S) break;
+    if (!found && past > STRIDE_S) break;
     stated = found ?? stated;
-    if (at > MOST_SECONDS) throw tooLong();
+    if (past > MOST_SECONDS) throw tooLong();
   }
   if (!stated || (await isThere(packets, stated.timestamp))) return stated;
-  let [low, high] = [0, stated.timestamp];
+  let [low, high] = [start, stated.timestamp];
   while (high - low > 1) {
     check();
     const middle = (low + high) / 2;
