@@ -172,12 +172,14 @@ def test_damage_in_a_long_recording_costs_its_windows_without_webcodecs(
 def test_flac_ends_where_it_says_without_webcodecs(form: FormPage, tmp_path: Path) -> None:
     """Of takes that were put behind each other, with the head of the first, that one is heard, as on the server."""
     form.page.route("**/v1/b/*/worker.js", without_audio_decoder)
+    form.page.add_init_script(LONGEST)
     form.page.goto(form.url)
     path = tmp_path / "joined.flac"
     path.write_bytes(media_file(take(), container="flac", codec="flac", times=10))
     form.choose(path)
     form.wait_for("done")
     assert form.result()["coverage"]["total_s"] == TAKE_S
+    assert 1 < form.page.evaluate("self.longest") < 10
     send_and_recompute(form, path)
 
 

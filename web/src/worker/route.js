@@ -82,9 +82,9 @@ export async function openCut(file, probe, decode, check) {
 
 /**
  * @param {Probe} probe
- * @returns {number} frame where the recording ends, whatever the page decodes: takes put behind each other as FLAC have the
- *   head of the first, whose length the server believes and decodeAudioData does not
+ * @returns {boolean} whether the recording may end before the file does: takes put behind each other as FLAC have the head
+ *   of the first, which the server believes, while decodeAudioData decodes them all
  */
-export function statedEnd({ format, duration_s: seconds, sample_rate: rate }) {
-  return (format === "flac" && Math.round((seconds ?? 0) * (rate ?? 0))) || Infinity;
+export function endsEarly({ format }) {
+  return format === "flac";
 }

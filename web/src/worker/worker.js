@@ -6,7 +6,7 @@ import { install } from "./extensions.js";
 import { hear } from "./live.js";
 import { Reader } from "./reader.js";
 import { steady } from "./rolling.js";
-import { measured, openCut, openHere, statedEnd } from "./route.js";
+import { endsEarly, measured, openCut, openHere } from "./route.js";
 import { plain, start } from "./runtime.js";
 
 /** @typedef {import("../protocol.js").FromPage} FromPage */
@@ -264,13 +264,17 @@ async function sourceOf(file, probe, reader, job) {
   reader.digest().catch(() => {}); // Awaited after the analysis; a failure before that is no unhandled one.
   const media = await openHere(file, probe, () => refuseCancelled(job));
   if (media) return mediaSource(media);
+  if (endsEarly(probe)) {
+    const cut = await openCut(file, probe, sections(job), () => refuseCancelled(job));
+    if (cut) return mediaSource(cut);
+  }
   const long = await measured(file, probe, () => refuseCancelled(job));
   const short = await ask(job, { kind: Tell.DECODE, job: job.id, probe: long }, Ask.DECODED).catch((error) => {
     // Too much at once, or its tables lie where only a demuxer finds them.
     if (error.code === Code.TOO_LARGE || (error.code === Code.UNSUPPORTED && !probe.sample_rate)) return error;
     throw error;
   });
-  if (!(short instanceof Error)) return pageSource({ ...short, frames: Math.min(short.frames, statedEnd(probe)) }, job);
+  if (!(short instanceof Error)) return pageSource(short, job);
   const cut = await openCut(file, probe, sections(job), () => refuseCancelled(job));
   if (!cut) throw short;
   return mediaSource(cut);
