@@ -155,7 +155,8 @@ Made by
 {card.command}
 ```
 
-With the same manifests, seeds and library versions that command makes the same file.
+With the same manifests, seeds and library versions that command makes the same weights, but for the last digits
+(up to 2e-13 in a fit that was made twice); its id may be another.
 Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is

@@ -1,7 +1,7 @@
 """Train the detector's weights on labelled recordings and write its model card.
 
 Reads the clips, fits with sources left out (for calibration, bands and honest figures), fits on everything, writes
-the model. The same manifests and library versions give the same file.
+the model. The same manifests and library versions give the same weights, but for the last digits.
 """
 
 from __future__ import annotations
