@@ -345,9 +345,9 @@ def _recognise(head: bytes, size: int, tail: bytes) -> Container:
 
 def encoder_of(head: bytes) -> str | None:
     """Return the name of the encoding program from the commonest places, printable characters only."""
-    for mark in (b"ISFT", b"TSSE", b"encoder=", b"ENCODER=", b"\xa9too", b"WA", b"LAME"):
+    for mark in (b"ISFT", b"TSSE", b"encoder=", b"ENCODER=", b"\xa9too", b"LAME"):
         at = head.find(mark, 0, 65_536)
-        if mark == b"WA" or at < 0:
+        if at < 0:
             continue
         text = head[at if mark == b"LAME" else at + len(mark) :][:80]
         kept = "".join(chr(byte) if 32 <= byte < 127 else "\0" for byte in text)

@@ -22,7 +22,7 @@ export async function laterNotes(file, from) {
     const name = String.fromCharCode(head.getUint8(4), head.getUint8(5), head.getUint8(6), head.getUint8(7));
     const stated = head.getUint32(0);
     const length = stated === 1 && head.byteLength === HEADER_BYTES ? Number(head.getBigUint64(8)) : stated || end - at;
-    if (length < 8) break;
+    if (length < (stated === 1 ? HEADER_BYTES : 8)) break;
     if (!NO_NOTES.includes(name) && name !== "moov" && at + length > from && length <= left) {
       found.push(new Uint8Array(await file.slice(at, at + length).arrayBuffer()));
       left -= length;

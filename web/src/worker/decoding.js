@@ -226,7 +226,7 @@ async function decodeSome(packets, config, packet) {
   const flushed = decoder.flush().catch((error) => (failure ??= error));
   const isOver = await within(MOST_TRYING_MS, flushed);
   if (decoder.state !== "closed") decoder.close();
-  if (!isOver) throw new MediaError("undecodable", "the decoder does not answer");
+  if (!isOver && !sampleRate) throw new MediaError("undecodable", "the decoder does not answer");
   return { sampleRate, length, failure, next: packet };
 }
 
