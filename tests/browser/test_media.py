@@ -183,7 +183,7 @@ def test_flac_ends_where_it_says_without_webcodecs(form: FormPage, tmp_path: Pat
     send_and_recompute(form, path)
 
 
-@pytest.mark.parametrize("clock", [lambda content: content, late], ids=["from 0", "from 25 min"])
+@pytest.mark.parametrize("clock", [bytes, late], ids=["from 0", "from 25 min"])
 def test_length_that_is_stated_is_not_believed_without_webcodecs(
     form: FormPage, tmp_path: Path, clock: Callable[[bytes], bytes]
 ) -> None:
@@ -306,7 +306,7 @@ def thousands_of_tracks() -> bytes:
     return rewrite(media_file(take(SHORT_S), container="ipod"), change)
 
 
-def lying_webm(clock: Callable[[bytes], bytes]) -> bytes:
+def lying_webm(clock: Callable[[bytes], bytes] = bytes) -> bytes:
     """Return half an hour of next to nothing, in a file that states one second."""
     content = clock(media_file(np.zeros(RATE, np.float32), container="webm", codec="libopus", times=1800))
     at = content.index(b"\x44\x89\x88")  # Duration, eight bytes.
