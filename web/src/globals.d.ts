@@ -13,3 +13,8 @@ declare class AudioWorkletProcessor {
   readonly port: MessagePort;
 }
 declare function registerProcessor(name: string, processor: typeof AudioWorkletProcessor): void;
+
+// Not in the DOM's types yet, nor in every browser.
+interface Window {
+  readonly scheduler?: { postTask?(callback: () => void, options: { priority: "user-blocking" }): Promise<void> };
+}

@@ -1,6 +1,7 @@
 // @ts-check
 // The script that a page includes: defines the element and, with data-enhance, wraps the inputs that it names.
 import { PrelistenCheck } from "./element.js";
+import { upgrade } from "./turn.js";
 
 export { PrelistenCheck };
 
@@ -27,4 +28,4 @@ function wrap(input) {
   element.append(input);
 }
 
-enhance();
+upgrade(enhance);

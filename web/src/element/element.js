@@ -9,6 +9,7 @@ import { FormControl } from "./form-control.js";
 import { joinHold } from "./hold.js";
 import { adoptButtonStyles } from "./input.js";
 import { styles } from "./styles.js";
+import { takeTurn, upgrade } from "./turn.js";
 import { endpointOf, screen, warm } from "./upload.js";
 import { Waiting } from "./waiting.js";
 import { Wording } from "./wording.js";
@@ -35,7 +36,8 @@ export class PrelistenCheck extends FormControl {
    */
   static define(tag = TAG) {
     if (customElements.get(tag)) return;
-    customElements.define(tag, tag === TAG ? PrelistenCheck : class extends PrelistenCheck {}); // One class, one tag.
+    const one = tag === TAG ? PrelistenCheck : class extends PrelistenCheck {}; // One class, one tag.
+    upgrade(() => customElements.define(tag, one));
   }
 
   /** @type {Parts | null} */
@@ -75,6 +77,7 @@ export class PrelistenCheck extends FormControl {
   #checked = [];
   #declared = false;
   #held = false;
+  #hasAppeared = false;
   #seconds = 0; // That a submit is held at most.
   #formDisabled = false;
   /** @type {ReturnType<typeof joinHold> | null} */
@@ -93,14 +96,22 @@ export class PrelistenCheck extends FormControl {
   }
 
   connectedCallback() {
-    super.connectedCallback();
-    adoptButtonStyles(this, this.getRootNode());
+    takeTurn(this.#appear);
     window.addEventListener("online", this.#online);
     window.addEventListener("pageshow", this.#shown);
     if (this.#checks.isBusy) this.check(); // Moved to another place in the page while it listened.
   }
 
+  /** Show itself in its place; nothing for an element that has left it again, or has appeared. */
+  #appear = () => {
+    if (this.#hasAppeared || !this.isConnected) return;
+    this.#hasAppeared = true;
+    super.connectedCallback();
+    adoptButtonStyles(this, this.getRootNode());
+  };
+
   disconnectedCallback() {
+    this.#hasAppeared = false;
     super.disconnectedCallback();
     window.removeEventListener("online", this.#online);
     window.removeEventListener("pageshow", this.#shown);
@@ -285,6 +296,7 @@ export class PrelistenCheck extends FormControl {
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
     const session = (this.#session ??= new parts.Session(endpointOf(this.endpoint), binding));
     if (!this.#parts) {
+      this.#appear();
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
       this.#wording.use(language, parts);
