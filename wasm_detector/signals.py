@@ -14,6 +14,7 @@ import numpy as np
 from wasm_detector.features import Features
 from wasm_detector.frames import N_FFT, Array, energy, frame, relative_power, transform
 from wasm_detector.patches import Shape, patch_moments
+from wasm_detector.spectral_lines import FRAME_RATES, SPACINGS, frame_rate_lines, steady_tones
 
 TINY = np.float32(1e-3)
 
@@ -329,6 +330,18 @@ def describe_blocks(features: Features) -> Description:
     return _describe_patches(features, BLOCKS)
 
 
+def describe_frame_rate(features: Features) -> Description:
+    """How far the flutter of the high tones stands out at the clearest of the known frame rates (nat)."""
+    vector = frame_rate_lines(features.samples)
+    return Description(float(vector[: 2 * len(FRAME_RATES) : 2].max()), vector)
+
+
+def describe_steady_tones(features: Features) -> Description:
+    """How far tones at the clearest of the known spacings stand out of what is around them (nat, of power)."""
+    vector = steady_tones(features.samples)
+    return Description(float(vector[-len(SPACINGS) :].max()), vector)
+
+
 def describe_moments(features: Features) -> Description:
     """How rough patches are that are long and low, 120 ms by 500 Hz (log size of the quick patterns)."""
     return _describe_patches(features, MOMENTS)
@@ -391,6 +404,8 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("detail", "nat", -1, "PICTURE_DETAIL", describe_detail),
     SignalKind("lines", "nat", -1, "PICTURE_LINES", describe_lines),
     SignalKind("blocks", "nat", -1, "PICTURE_BLOCKS", describe_blocks),
+    SignalKind("frame_rate", "nat", 1, "FRAME_RATE", describe_frame_rate),
+    SignalKind("steady_tones", "nat", 1, "STEADY_TONES", describe_steady_tones),
 )
 """What the browser's detector listens for, in the order of its weights."""
 

@@ -16,6 +16,7 @@ from prelisten.lab.resynthesis import METHODS
 from wasm_detector.features import Features, measure
 from wasm_detector.frames import analyse
 from wasm_detector.signals import FORENSIC_SIGNALS
+from wasm_detector.spectral_lines import FRAME_RATES, frame_rate_lines
 
 SECONDS, SEED = 2.0, 4
 CELL, N_GREYS = 4, 7
@@ -131,6 +132,22 @@ def shifts(method: str) -> list[tuple[str, float]]:
     ]
 
 
+def flutter(method: str) -> list[tuple[str, float]]:
+    """Return how much further the flutter of rebuilt voices stands out at each known frame rate, mean of ten voices."""
+    raised = []
+    for seed in range(10):
+        original = voice(4.0, seed=seed)
+        rebuilt = METHODS[method](original, np.random.default_rng(seed))
+        before, after = (
+            frame_rate_lines(analyse(one.astype(np.float32)).samples) for one in (original, rebuilt)
+        )
+        raised.append((after - before)[: 2 * len(FRAME_RATES) : 2])
+    return [
+        (f"{rate:g} Hz", float(value))
+        for rate, value in zip(FRAME_RATES, np.mean(raised, axis=0), strict=True)
+    ]
+
+
 def draw(folder: Path) -> None:
     """Write every picture."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +164,7 @@ def draw(folder: Path) -> None:
         (folder / f"{name}.svg").write_text(side_by_side(one, other, titles), encoding="utf-8")
     for method in ("rebuilt_from_picture", "coded_by_prediction"):
         (folder / f"{method}.svg").write_text(bars(shifts(method)), encoding="utf-8")
+    (folder / "flutter.svg").write_text(bars(flutter("coded_by_prediction")), encoding="utf-8")
 
 
 if __name__ == "__main__":
