@@ -114,3 +114,44 @@ def test_a_form_sent_before_the_elements_turn_has_its_token(page: Page, app: Own
     later = 'await import("/prelisten/v1/widget.js"); document.querySelector("form").requestSubmit();'
     opened(page, app, form_markup(), PUT_FILE + later)
     assert app.wait_taken().tokens == {"voice": "ok"}
+
+
+def test_properties_from_before_the_script_count_from_the_first_render_on(page: Page, app: OwnApp) -> None:
+    """And what is set after it is not undone by them."""
+    script = (
+        'const element = document.querySelector("prelisten-check"); element.auto = "manual"; element.maxSeconds = 10;'
+        f'{PUT_FILE}await import("/prelisten/v1/widget.js");{END_OF_TASK}'
+        "const before = [element.auto, element.maxSeconds]; element.maxSeconds = 20;"
+        "await new Promise((done) => setTimeout(done, 500));"
+    )
+    form = opened(
+        page, app, form_markup(), script + TELL.format("...before, element.maxSeconds, element.state")
+    )
+    assert told(form) == ["manual", 10, 20, "idle"]
+
+
+def test_a_page_shown_again_before_the_turn_is_checked_in_its_language(page: Page, app: OwnApp) -> None:
+    """Browsers put the file back and tell of the page before the element's turn has come."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    script = (
+        f'{PUT_FILE}await import("/prelisten/v1/widget.js"); window.dispatchEvent(new Event("pageshow"));'
+        'document.addEventListener("prelisten-result", () => console.log("TOLD []"));'
+    )
+    form = opened(page, app, f'<main lang="de">{form_markup()}</main>', script)
+    wait_told(form, "TOLD ")
+    locales = [url for url in asked if "locale" in url]
+    assert locales
+    assert not [url for url in locales if "/en" in url]
+
+
+def test_a_check_before_the_turn_ends_well_in_an_element_that_is_put_back(page: Page, app: OwnApp) -> None:
+    """It is taken out while the element's code is fetched."""
+    script = (
+        f'{PUT_FILE}await import("/prelisten/v1/widget.js");'
+        'const element = document.querySelector("prelisten-check"), form = document.querySelector("form");'
+        "element.check(); element.remove(); setTimeout(() => form.prepend(element), 1000);"
+    )
+    form = opened(page, app, form_markup(), script)
+    expect(page.locator("prelisten-check [part=control]")).to_be_visible()
+    form.wait_for("done")

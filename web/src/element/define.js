@@ -28,4 +28,4 @@ function wrap(input) {
   element.append(input);
 }
 
-upgrade(enhance);
+upgrade(TAG, enhance);

@@ -37,7 +37,7 @@ export class PrelistenCheck extends FormControl {
   static define(tag = TAG) {
     if (customElements.get(tag)) return;
     const one = tag === TAG ? PrelistenCheck : class extends PrelistenCheck {}; // One class, one tag.
-    upgrade(() => customElements.define(tag, one));
+    upgrade(tag, () => customElements.define(tag, one));
   }
 
   /** @type {Parts | null} */
@@ -272,7 +272,8 @@ export class PrelistenCheck extends FormControl {
   };
 
   /** A browser that goes back may put the file into the input again, after the element is there. */
-  #shown = () => {
+  #shown = async () => {
+    await this.updateComplete; // What the page set before counts.
     if (this.file && this.state === "idle") this.#chosen();
   };
 
@@ -291,12 +292,12 @@ export class PrelistenCheck extends FormControl {
   }
 
   async #load() {
+    this.#appear();
     const { language } = this.#wording;
     const parts = await loadParts(language);
     const binding = () => ({ action: this.action, session: this.session, test: this.test });
     const session = (this.#session ??= new parts.Session(endpointOf(this.endpoint), binding));
-    if (!this.#parts) {
-      this.#appear();
+    if (!this.#parts && this.isConnected) {
       this.#parts = parts;
       parts.panel.adoptStyles(/** @type {ShadowRoot} */ (this.renderRoot));
       this.#wording.use(language, parts);

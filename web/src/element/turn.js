@@ -5,11 +5,13 @@
 let isWaiting = false;
 
 /**
- * Make elements of what stands in the page: each takes its turn in a task of its own.
+ * Make elements of what stands in the page: each takes its turn in a task of its own. Not where the page's scripts gave
+ * one of them properties before: those count from the first render on, and none set later may come before it.
+ * @param {string} tag
  * @param {() => void} action
  */
-export function upgrade(action) {
-  isWaiting = true;
+export function upgrade(tag, action) {
+  isWaiting = [...document.querySelectorAll(tag)].every((element) => !Object.keys(element).length);
   try {
     action();
   } finally {
@@ -24,6 +26,6 @@ export function upgrade(action) {
 export function takeTurn(begin) {
   const { scheduler } = window;
   if (!isWaiting) begin();
-  else if (scheduler?.postTask) scheduler.postTask(begin, { priority: "user-blocking" }); // Before the next frame, mostly.
+  else if (scheduler?.postTask) scheduler.postTask(begin, { priority: "user-blocking" }).catch(reportError); // Before the next frame, mostly.
   else setTimeout(begin); // Safari has none, and a page may have another thing of this name.
 }
