@@ -10,7 +10,6 @@ line is told from a pitch that moves. None of the numbers depends on gain or pol
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from wasm_detector.frames import Array
@@ -149,13 +148,13 @@ def steady_tones(samples: Array) -> Array:
     as much as loud ones.
     """
     n = min(N_TONE, samples.size)
-    frames = sliding_window_view(samples, n)[::TONE_HOP].astype(np.float64)
+    starts = range(0, samples.size - n + 1, TONE_HOP)
     level = np.zeros(n // 2 + 1)
     window = np.hanning(n)
-    for one in frames:
-        spectrum = np.fft.rfft(one * window)
+    for start in starts:  # A view of all windows at once would be too large for an address space of 32 bits.
+        spectrum = np.fft.rfft(samples[start : start + n] * window)
         level += np.log(spectrum.real**2 + spectrum.imag**2 + TONE_FLOOR * n)
-    level /= len(frames)
+    level /= len(starts)
     above, step = level - _running_median(level, TONE_BLOCK), RATE / n
     found = []
     for low, high in REGIONS:

