@@ -404,19 +404,23 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("detail", "nat", -1, "PICTURE_DETAIL", describe_detail),
     SignalKind("lines", "nat", -1, "PICTURE_LINES", describe_lines),
     SignalKind("blocks", "nat", -1, "PICTURE_BLOCKS", describe_blocks),
-    SignalKind("frame_rate", "nat", 1, "FRAME_RATE", describe_frame_rate),
-    SignalKind("steady_tones", "nat", 1, "STEADY_TONES", describe_steady_tones),
 )
 """What the browser's detector listens for, in the order of its weights."""
 
 FORENSIC_SIGNALS: tuple[SignalKind, ...] = (
     *SIGNALS,
+    SignalKind("frame_rate", "nat", 1, "FRAME_RATE", describe_frame_rate),
+    SignalKind("steady_tones", "nat", 1, "STEADY_TONES", describe_steady_tones),
     SignalKind("moments", "nat", -1, "PICTURE_MOMENTS", describe_moments),
     SignalKind("fine_detail", "nat", -1, "PICTURE_FINE", describe_fine_detail),
     SignalKind("overtone_lines", "nat", -1, "PICTURE_OVERTONES", describe_overtone_lines),
     SignalKind("pulse_lines", "nat", -1, "PICTURE_PULSES", describe_pulse_lines),
 )
-"""What the server's stronger model listens for."""
+"""What the server's stronger model listens for.
+
+Where decoders fill high bands with noise of their own (AAC), `frame_rate` and `steady_tones` differ between browser and
+server by more than a claim may, so that the browser's detector does without.
+"""
 
 TOGETHER = "together"
 """The part of a model that weighs all signals' numbers at once; it comes last."""
