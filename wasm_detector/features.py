@@ -17,6 +17,7 @@ from wasm_detector.frames import (
     HOP_LENGTH,
     N_FFT,
     Array,
+    Complex,
     Frames,
     blocks,
     energy,
@@ -52,10 +53,11 @@ class Features:
     `cells` is the log power by bin within cells, shape=(n_frames, 16, 16); `cell_level` the cells' log mean power.
     `phase_sizes`, shape=(n_frames, 60), has each phase band's mean |frequency offset|, |delay| and cosine of the drift,
     all bins alike; `phase_level` the bands' log power. `texture` has the long windows' measures, shape=(n_long, 64);
-    `flutter` the fine modulation. `samples` and `short` are the segment's own (see `Frames`).
+    `flutter` the fine modulation. `samples`, `spectrum` and `short` are the segment's own (see `Frames`).
     """
 
     samples: Array
+    spectrum: Complex
     short: Array
     weight: Array
     cells: Array
@@ -294,6 +296,7 @@ def measure(frames: Frames) -> Features:
     log_band = np.log(pool(frames.power, N_BANDS, 4))
     return Features(
         samples=frames.samples,
+        spectrum=frames.spectrum,
         short=frames.short,
         weight=frames.activity,
         cells=log_cells,

@@ -14,6 +14,7 @@ import numpy as np
 from wasm_detector.features import Features
 from wasm_detector.frames import N_FFT, Array, energy, frame, relative_power, transform
 from wasm_detector.patches import Shape, patch_moments
+from wasm_detector.spectral_images import spectral_images
 from wasm_detector.spectral_lines import FRAME_RATES, SPACINGS, frame_rate_lines, steady_tones
 
 TINY = np.float32(1e-3)
@@ -330,6 +331,12 @@ def describe_blocks(features: Features) -> Description:
     return _describe_patches(features, BLOCKS)
 
 
+def describe_spectral_images(features: Features) -> Description:
+    """How much more than by chance parts of the sound follow others at the clearest exact shift or mirror (nat)."""
+    vector = spectral_images(features.spectrum)
+    return Description(float(vector.max()), vector)
+
+
 def describe_frame_rate(features: Features) -> Description:
     """How far the flutter of the high tones stands out at the clearest of the known frame rates (nat)."""
     vector = frame_rate_lines(features.samples)
@@ -404,6 +411,7 @@ SIGNALS: tuple[SignalKind, ...] = (
     SignalKind("detail", "nat", -1, "PICTURE_DETAIL", describe_detail),
     SignalKind("lines", "nat", -1, "PICTURE_LINES", describe_lines),
     SignalKind("blocks", "nat", -1, "PICTURE_BLOCKS", describe_blocks),
+    SignalKind("spectral_images", "nat", 1, "SPECTRAL_IMAGES", describe_spectral_images),
 )
 """What the browser's detector listens for, in the order of its weights."""
 

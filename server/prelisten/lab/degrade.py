@@ -93,10 +93,7 @@ def vorbis(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
-    """8 kHz and back, one time in six through 8 bits of mu-law, one in three as a mobile phone codes (GSM 06.10).
-
-    Half of them come back by another filter than the detector's own, which leaves more just above 4 kHz.
-    """
+    """8 kHz and back, one time in six through 8 bits of mu-law, one in three as a mobile phone codes (GSM 06.10)."""
     narrow = resample_poly(samples, 1, 2)
     way = rng.random()
     if way < 1 / 6:
@@ -105,9 +102,20 @@ def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
         narrow = np.sign(squeezed) * (256.0 ** np.abs(squeezed) - 1.0) / 255.0
     elif way < 1 / 2:
         narrow = _gsm(narrow)
+    return _brought_back(narrow, RATE // 2, rng)
+
+
+def narrowed(samples: Samples, rng: np.random.Generator) -> Samples:
+    """11.025 or 12 kHz and back, as old files and some messengers have it."""
+    rate = int(rng.choice([11_025, 12_000]))
+    return _brought_back(np.asarray(resample_poly(samples, rate, RATE)), rate, rng)
+
+
+def _brought_back(narrow: Samples, rate: int, rng: np.random.Generator) -> Samples:
+    """Return `narrow` at 16 kHz, half of the time by another filter than the detector's own."""
     if rng.random() < 1 / 2:
-        return np.asarray(resample_poly(narrow, 2, 1))
-    return resample(narrow.astype(np.float32), RATE // 2).astype(np.float64)
+        return np.asarray(resample_poly(narrow, RATE, rate))
+    return resample(narrow.astype(np.float32), rate).astype(np.float64)
 
 
 def _gsm(narrow: Samples) -> Samples:
@@ -197,10 +205,10 @@ def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
 in_noise: Change = partial(noisy, snr_db=(14.0, 26.0))
 """What the part for noise is trained on."""
 
-CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone)
+CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone, narrowed)
 CHANGES: dict[Change, float] = {
     mp3: 2, aac: 1.5, opus: 3, vorbis: 0.7, telephone: 3, noisy: 6, tilted: 2, in_a_room: 1.5, cleaned: 1.5, quicker: 1,
-    levelled: 1, echoing: 1,
+    levelled: 1, echoing: 1, narrowed: 1.5,
 }  # fmt: skip
 """What may happen to a recording, and how often (relative). Noise, telephones and messengers do the most harm."""
 

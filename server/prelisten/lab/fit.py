@@ -33,6 +33,9 @@ REBUILT_WEIGHT = 0.03
 
 COPIES_AMONG_LANDMARKS = 0.25
 
+SHARES = {"spectral_images": 3.0}
+"""How much a signal may weigh where not as much as each other one. This one is silent for nearly all genuine speech."""
+
 BESIDE_NOISE = 0.25
 """How much a recording counts beside its copy in noise, for the part that is asked in noise."""
 
@@ -443,14 +446,14 @@ def _layouts(
     """Lay out every signal's part: scaled by the recordings, with landmarks of which a quarter are copies."""
     rng = np.random.default_rng(seed)
     found = []
-    for where in slices_of(recipe)[:-1]:
+    for name, where in zip(recipe.signals, slices_of(recipe), strict=False):
         n = recipe.n_landmarks
         n_copies = min(int(COPIES_AMONG_LANDMARKS * n), int(copied.sum()))
         pool = rng.choice(np.flatnonzero(original), min(n - n_copies, int(original.sum())), replace=False)
         if n_copies:
             pool = np.concatenate([pool, rng.choice(np.flatnonzero(copied), n_copies, replace=False)])
         rows = vectors[:, where]
-        share = 1.0 / len(recipe.signals)
+        share = SHARES.get(name, 1.0) / len(recipe.signals)
         found.append(lay_out(rows[original], rows[pool], share=share, n_levels=recipe.n_levels))
     return tuple(found)
 

@@ -155,7 +155,7 @@ def test_bands_start_at_their_thresholds():
     assert band_of(MODEL.high, MODEL) is Band.HIGH
     assert band_of(MODEL.elevated, MODEL) is Band.ELEVATED
     assert band_of(math.nextafter(MODEL.elevated, 0), MODEL) is Band.CLEAR
-    assert 0.5 < MODEL.elevated < MODEL.high < 1
+    assert 0 < MODEL.elevated < MODEL.high < 1
 
 
 def test_the_margin_is_the_distance_to_the_nearest_band():

@@ -38,6 +38,7 @@ RAISED_BY = {  # name: (what has less of it, what has more)
     "detail": (sounds.overtones(), sounds.noise()),
     "lines": (sounds.overtones(), sounds.noise()),
     "blocks": (sounds.overtones(), sounds.noise()),
+    "spectral_images": (sounds.noise(), sounds.beating(sounds.noise(), 1_000.0)),
     "frame_rate": (sounds.noise(), sounds.beating(sounds.noise(), 100.0)),
     "steady_tones": (sounds.noise(), sounds.noise() + 0.1 * sounds.overtones(689.06)),
     "moments": (sounds.overtones(), sounds.noise()),

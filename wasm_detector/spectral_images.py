@@ -1,0 +1,170 @@
+"""Spectral images: parts of the sound that are exact copies of others, moved or mirrored in frequency.
+
+A network that makes a waveform stretches a few numbers per frame into many samples, step by step. Each step repeats the
+spectrum at multiples of its rate, and mirrors it around multiples of half of it, and no later step filters that out to
+the last (Pons et al. 2021, "Upsampling artifacts in neural audio synthesis"). What is left may be far below the voice,
+and yet its phase follows the voice's exactly, for as long as it speaks. So phases are compared, and loudness is not
+(cyclostationary analysis, Gardner 1991, "Exploitation of spectral redundancy in cyclostationary signals"; for mirrors,
+Schreier & Scharf 2010, "Statistical signal processing of complex-valued data"). Two parts of a voice, or of a room's
+noise, have no such bond. None of the numbers depends on gain or polarity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wasm_detector.frames import HOP_LENGTH, N_FFT, Array, Complex
+
+RATE = 16_000
+BIN, FRAME_RATE = RATE / N_FFT, RATE / HOP_LENGTH
+"""Hz."""
+
+SHIFTS = (
+    86.1328, 172.2656, 200.0, 300.0, 344.53125, 375.0, 400.0, 500.0, 600.0, 689.0625, 750.0, 800.0, 1000.0, 1033.59375,
+    1200.0, 1378.125, 1500.0, 1600.0, 1722.65625, 1800.0, 2000.0, 2067.1875, 2400.0, 2756.25, 3000.0, 4000.0,
+)  # fmt: skip
+"""Hz by which a copy may have been moved: rates between a frame's and a sample's, of networks that work at 16, 22.05,
+24, 32, 44.1 and 48 kHz, and some of their multiples."""
+
+MIRRORS = (3000.0, 4500.0, 4800.0, 5000.0, 5512.5, 5600.0, 6000.0, 6200.0, 6400.0, 6600.0)
+"""Hz around which a copy may be mirrored: multiples of half of such rates."""
+
+LOWEST, HIGHEST = 600.0, 7800.0
+"""Hz. Lower down hum and overtones of the voice keep their phases for long."""
+
+FLOOR = 5e-4
+"""Added to the power of a bin, of which the mean is 192 for a segment of unit power: a phase counts down to 56 dB below
+that, where the last of 16 bits and what decoders round begin to count."""
+
+BLOCK = 20
+"""Frames that are added up before blocks are compared: 0.2 s."""
+
+APART = 3
+"""Blocks are compared with those so many blocks away, and further: what an echo repeats within 0.4 s proves nothing."""
+
+LEAST_SHARE = 0.66
+"""Of the pairs of blocks, those that lie so far apart that they agree least: a loop agrees at some distances only."""
+
+STEADY, STEADY_BY_CHANCE = 0.17, 3.2
+"""A bin with a tone of one frequency is left out: hum and whine keep their phases exactly, and are no copies. It has
+one if a line of its phases' spectrum has 0.17 of what it can have, or 3.2 over the root of the frames."""
+
+EMPTY = 0.2
+"""Added to the power by which the bond is divided, where loud and random phases have about 2: pairs of which one is
+empty say nothing."""
+
+CHANCE = 0.6
+"""Over the root of the number of pairs, taken off the bond: so chance, and what a decoder filled in at random, leave
+noughts."""
+
+STEEPNESS = 4.0
+"""Numbers are log(1 + 4 bond): a bond of 2 tells little more than one of 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waves:
+    """Complex numbers as two real arrays, shape=(n_blocks, BLOCK, n_bins): sums of their products are quick so."""
+
+    real: Array
+    imag: Array
+
+    def bins(self, first: int, last: int) -> _Waves:
+        return _Waves(self.real[:, :, first:last], self.imag[:, :, first:last])
+
+    def upside_down(self) -> _Waves:
+        """Return the conjugates, the highest bin first."""
+        return _Waves(self.real[:, :, ::-1].copy(), -self.imag[:, :, ::-1])
+
+    def turned_back(self, frequency: float) -> _Waves:
+        """Return the waves, each frame turned back by what a tone of `frequency` (Hz) has turned until then."""
+        if frequency % FRAME_RATE == 0.0:
+            return self
+        cosine, sine = _turn(frequency, self.real.shape[0])
+        return _Waves(self.real * cosine + self.imag * sine, self.imag * cosine - self.real * sine)
+
+
+@lru_cache(maxsize=256)
+def _turn(frequency: float, n_blocks: int) -> tuple[Array, Array]:
+    angle = (2.0 * np.pi * frequency / FRAME_RATE) * np.arange(n_blocks * BLOCK).reshape(n_blocks, BLOCK, 1)
+    return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+
+
+def spectral_images(spectrum: Complex) -> Array:
+    """Return how well phases agree, beyond chance, at exact shifts and mirrors (nat), shape=(36,), each 0 to about 4.
+
+    `spectrum`: of a segment at 16 kHz and of unit power, shape=(n_frames, 257), frames every 10 ms. First `SHIFTS`,
+    then `MIRRORS`. All 0 where the segment has fewer than `APART` + 1 blocks (0.8 s).
+    """
+    n_blocks = len(spectrum) // BLOCK
+    if n_blocks <= APART:
+        return np.zeros(len(SHIFTS) + len(MIRRORS), dtype=np.float32)
+    waves = _phases(spectrum[: n_blocks * BLOCK])
+    low, high, top = round(LOWEST / BIN), round(HIGHEST / BIN), spectrum.shape[1] - 1
+    found = []
+    for shift in SHIFTS:
+        n = round(shift / BIN)
+        turned = waves.turned_back(shift)
+        found.append(_beyond_chance(turned.bins(low + n, high), waves.bins(low, high - n)))
+    mirrored = waves.upside_down()
+    for mirror in MIRRORS:
+        total = round(2.0 * mirror / BIN)
+        first, last = max(low, total - high), total // 2 - 1
+        other = mirrored.bins(
+            top - total + first, top - total + last
+        )  # Bins `total - first`, and so on downwards.
+        found.append(_beyond_chance(waves.turned_back(2.0 * mirror).bins(first, last), other))
+    return np.asarray(np.log1p(STEEPNESS * np.array(found)), dtype=np.float32)
+
+
+def _phases(spectrum: Complex) -> _Waves:
+    """Return the spectrum with every loudness made 1, and nought in bins with a steady tone, in blocks."""
+    phase = spectrum / np.sqrt(spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR))
+    lines = np.fft.fft(phase, axis=0)
+    highest = np.sqrt((lines.real**2 + lines.imag**2).max(axis=0)) / len(phase)
+    phase *= highest < max(STEADY, STEADY_BY_CHANCE / math.sqrt(len(phase)))
+    blocks = phase.reshape(-1, BLOCK, phase.shape[1])
+    return _Waves(blocks.real.copy(), blocks.imag.copy())
+
+
+def _beyond_chance(one: _Waves, other: _Waves) -> float:
+    """Return how much more than by chance pairs of waves keep their difference in phase, at most the number of blocks.
+
+    Each pair's differences are added up over a block, and such sums point the same way in all blocks if there is a
+    bond. What two blocks have in common is taken for those at least `APART` apart, over all pairs of waves.
+    """
+    real, imag = _products(one.real, other.real), _products(one.imag, other.real)
+    real += _products(one.imag, other.imag)
+    imag -= _products(one.real, other.imag)
+    n_blocks = len(real)
+    together = (real @ real.T + imag @ imag.T).ravel().astype(np.float64)
+    common = np.asarray(np.bincount(_distances(n_blocks), together), dtype=np.float64)
+    bond = _least(common[APART:]) / (common[0] + EMPTY * one.real.size)
+    return float(max(bond - CHANCE / math.sqrt(real.shape[1]), 0.0))
+
+
+@lru_cache(maxsize=16)
+def _distances(n_blocks: int) -> NDArray[np.int64]:
+    """Return how far each two blocks lie apart, shape=(n_blocks²,)."""
+    number = np.arange(n_blocks)
+    return np.asarray(np.abs(number[:, None] - number[None, :]).ravel(), dtype=np.int64)
+
+
+def _least(common: NDArray[np.float64]) -> float:
+    """Return the sum over all pairs of blocks, as if all were like the `LEAST_SHARE` at distances that agree least.
+
+    `common`: what blocks have in common, for each distance from `APART` on, added up over the pairs of blocks.
+    """
+    n_pairs = np.arange(common.size, 0, -1)
+    order = np.argsort(common / n_pairs)
+    taken = np.cumsum(n_pairs[order])
+    last = max(1, int((taken <= LEAST_SHARE * taken[-1]).sum()))
+    return float(common[order[:last]].sum() / taken[last - 1] * taken[-1])
+
+
+def _products(one: Array, other: Array) -> Array:
+    return np.asarray(np.einsum("btf,btf->bf", one, other))
