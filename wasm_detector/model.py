@@ -212,6 +212,7 @@ def parse_model(raw: bytes) -> Model:
             raise ModelError(
                 f"The model has layout {stored['format']}, this code reads {READABLE}. Train it again."
             )
+        _check_thresholds(stored["elevated"], stored["high"], stored["speech_floor"])
         return Model(
             name=stored["name"],
             version=stored["version"],
@@ -227,6 +228,17 @@ def parse_model(raw: bytes) -> Model:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"The model file is damaged ({error!r}). Install the package again.") from error
+
+
+def _check_thresholds(elevated: Any, high: Any, speech_floor: Any) -> None:
+    """Raise `ValueError` unless these are probabilities, and `elevated` starts no later than `high`.
+
+    One that is not a number would show only with the first recording that is compared with it.
+    """
+    if not all(isinstance(one, int | float) and 0.0 <= one <= 1.0 for one in (elevated, high, speech_floor)):
+        raise ValueError(f"thresholds that are no probabilities: {elevated!r}, {high!r}, {speech_floor!r}")
+    if elevated > high:
+        raise ValueError(f"elevated at {elevated}, above high at {high}")
 
 
 def check_equipped(model: Model) -> None:

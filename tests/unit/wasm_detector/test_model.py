@@ -27,6 +27,16 @@ SIGNALS_OF = {"client": SIGNALS, "server": FORENSIC_SIGNALS}
 FILE = resources.files("wasm_detector").joinpath(FILE_NAME).read_bytes()
 
 
+@pytest.mark.parametrize(
+    "changed", [{"elevated": "0.5"}, {"high": None}, {"speech_floor": 1.2}, {"elevated": 0.9, "high": 0.8}]
+)
+def test_thresholds_that_are_no_probabilities_are_refused(changed):
+    """When the file is read, and not with the first recording that is compared with them."""
+    stored, arrays = unpack(FILE)
+    with pytest.raises(ModelError, match="damaged"):
+        parse_model(pack({**stored, **changed}, dict(arrays)))
+
+
 def test_the_id_names_the_code_and_the_weights():
     """Other weights, another detector."""
     assert detector_id() == f"wd-{VERSION}-{hashlib.sha256(FILE).hexdigest()[:8]}"
