@@ -98,7 +98,7 @@ def spectral_images(spectrum: Complex) -> Array:
     """Return how well phases agree, beyond chance, at exact shifts and mirrors (nat), shape=(36,), each 0 to about 4.
 
     `spectrum`: of a segment at 16 kHz and of unit power, shape=(n_frames, 257), frames every 10 ms. First `SHIFTS`,
-    then `MIRRORS`. All 0 where the segment has fewer than `APART` + 1 blocks (0.8 s).
+    then `MIRRORS`. All 0 where the segment has fewer than `APART` + 1 blocks (80 frames, 0.82 s).
     """
     n_blocks = len(spectrum) // BLOCK
     if n_blocks <= APART:
