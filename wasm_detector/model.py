@@ -25,11 +25,12 @@ from wasm_detector.errors import ModelError
 if TYPE_CHECKING:
     from wasm_detector.extensions import Extension
 
-FORMAT = 5
+FORMAT = 6
 """Version of the file's layout."""
 
-READABLE = (4, FORMAT)
-"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise."""
+READABLE = (4, 5, FORMAT)
+"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise, and that of one of layout
+5 stands in for every signal."""
 
 FILE_NAME = "model.safetensors"
 
@@ -100,17 +101,18 @@ def _times(matrix: NDArray[np.int8], vector: NDArray[np.float64]) -> NDArray[np.
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What a model does in noise: a linear estimate of it, and a part that then stands in for all the others.
+    """What a model does in noise: a linear estimate of it, and a part that then stands in for the others.
 
     Both see all signals' numbers. With z as in `Part`, by the centre and scale of `part`, the part that stands in has a
-    share of clip(offset + estimate @ z, 0, most); `estimate`: shape=(k,). Its contribution is the whole log-odds
-    of spoof, but for the model's bias.
+    share of clip(offset + estimate @ z, 0, most); `estimate`: shape=(k,). Its contribution is the log-odds of spoof,
+    but for the model's bias and for the signals named in `unchanged`, which count as ever.
     """
 
     part: Part
     estimate: NDArray[np.float32]
     offset: float
     most: float
+    unchanged: tuple[str, ...] = ()
 
     def hear(self, vector: NDArray[np.floating]) -> tuple[float, float]:
         """Return the share (0 where there is no noise), and what `part` makes of `vector`, shape=(k,)."""
@@ -200,7 +202,11 @@ def _noise(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> No
     if stored is None:
         return None
     return Noise(
-        _part(stored, arrays), arrays[f"{NOISE}.estimate"], stored["estimate_offset"], stored["most"]
+        _part(stored, arrays),
+        arrays[f"{NOISE}.estimate"],
+        stored["estimate_offset"],
+        stored["most"],
+        tuple(stored.get("unchanged", ())),
     )
 
 

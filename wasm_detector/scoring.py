@@ -2,8 +2,9 @@
 
 log-odds = bias + sum over signals of the speech-weighted mean over segments of that signal's contribution
 
-In a noisy segment the signals have less to say: their contributions shrink by a share that is estimated from the same
-numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`.
+In a noisy segment most signals have less to say: their contributions shrink by a share that is estimated from the same
+numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`. Signals that
+noise can hide, but not make, count as ever.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def check_model(model: Model) -> None:
     if model.noise:
         sizes = {model.noise.part.centre.size, model.noise.estimate.size}
         is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
+        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1])
     if odd or is_torn or not trained:
         named = ", ".join(odd) or "some are missing"
         raise ModelError(
@@ -159,7 +161,7 @@ def _weigh(
     spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
     if model.noise:
         share, instead = model.noise.hear(described[-1].vector)
-        spoof *= 1.0 - share
+        spoof *= [1.0 if part.name in model.noise.unchanged else 1.0 - share for part in model.parts]
         spoof[-1] += share * instead
     values = np.array([one.value for one in described])
     if model.parts[-1].name == TOGETHER:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prelisten.lab.corpus import DEGRADED, NOISY, Corpus
-from prelisten.lab.fit import BESIDE_NOISE, COPY_WEIGHT, NOISE_MOST, REBUILT_WEIGHT, Calibration
+from prelisten.lab.fit import ALONE, BESIDE_NOISE, COPY_WEIGHT, NOISE_MOST, REBUILT_WEIGHT, Calibration
 from prelisten.lab.report import MIN_GROUP, Family, Line
 from wasm_detector.model import Requirement
 from wasm_detector.signals import REBUILT_FAMILY
@@ -14,7 +14,7 @@ from wasm_detector.signals import REBUILT_FAMILY
 WEAKNESSES = """\
 - Generators that nobody here has met. The folds leave out sources, not every kind of system; new kinds are caught less.
 - Joined recordings of a genuine voice (concatenative) are the family that it tells least well: their short-time spectra
-  are genuine. Then come neural codecs and commercial voices.
+  are genuine. Then come sound rebuilt without a vocoder (Griffin-Lim) and commercial voices.
 - A kind of recording that is not in the training data costs much: see the manifests left out.
 - Neural-codec resynthesis of genuine speech is labelled spoof: somebody's own voice over a codec of that kind can be
   called synthetic.
@@ -161,16 +161,17 @@ Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
 A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one ridge regression,
-so that log-odds = bias + one number for each signal. The last part, `together`, is such a machine over all signals'
+so that log-odds = bias + one number for each signal. Fitted alone, by logistic regression, and added at the share stated:
+{", ".join(f"`{name}` ({share})" for name, share in ALONE.items())}. The last part, `together`, is such a machine over all signals'
 numbers at once, seen in the directions in which recordings differ most; its landmarks are all the clips that it was
 trained on. A second sum over the signals' bumps (logistic regression) measures whether there is speech at all. A source
 counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,
 each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
 
-In noise another part, over all signals' numbers too, counts up to {100 * NOISE_MOST:.0f} %, and the others so much
-less; a linear estimate of the noise from the same numbers says how much. What it adds belongs to `together`.
+In noise another part, over all signals' numbers too, counts up to {100 * NOISE_MOST:.0f} %, and those fitted together
+so much less; a linear estimate of the noise from the same numbers says how much. What it adds belongs to `together`.
 {_own_signals(card.requires)}
-Trained on besides: a copy of each clip over codecs, telephones, rooms and noise filters (weight
+Trained on besides: a copy of each clip over codecs, telephones, rooms, noise filters or beats that repeat (weight
 {COPY_WEIGHT[DEGRADED]}), and of each clean genuine clip a copy that was taken apart and rebuilt (weight
 {REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. The part for noise is trained on
 {len(NOISY)} copies of each clip of speech with noise 14 to 26 dB below, white or darker, and on the clips (weight

@@ -202,13 +202,30 @@ def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
     return out
 
 
+def looping(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A beat or an alarm behind the voice, 3 to 20 dB below, that repeats itself exactly every 0.2 to 1.2 s."""
+    n = int(rng.uniform(0.2, 1.2) * RATE)
+    seconds, loop = np.arange(n) / RATE, np.zeros(n)
+    for _ in range(int(rng.integers(1, 5))):
+        if rng.random() < 1 / 2:
+            sound = rng.standard_normal(n)
+        else:
+            overtones = np.arange(1, int(rng.integers(2, 25)))
+            pitch = rng.uniform(50.0, 400.0)
+            sound = (np.sin(2.0 * np.pi * pitch * np.outer(seconds, overtones)) / overtones).sum(axis=1)
+        sound *= np.exp(-seconds * rng.uniform(2.0, 60.0)) * rng.uniform(0.3, 1.0)
+        loop += np.roll(sound / sound.std(), int(rng.integers(n)))
+    beat = np.tile(loop, samples.size // n + 1)[: samples.size]
+    return _with(samples, beat, float(rng.uniform(3.0, 20.0)))
+
+
 in_noise: Change = partial(noisy, snr_db=(14.0, 26.0))
 """What the part for noise is trained on."""
 
 CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone, narrowed)
 CHANGES: dict[Change, float] = {
-    mp3: 2, aac: 1.5, opus: 3, vorbis: 0.7, telephone: 3, noisy: 6, tilted: 2, in_a_room: 1.5, cleaned: 1.5, quicker: 1,
-    levelled: 1, echoing: 1, narrowed: 1.5,
+    mp3: 2, aac: 1.5, opus: 4.5, vorbis: 0.7, telephone: 3, noisy: 5, tilted: 2, in_a_room: 1.5, cleaned: 1.5,
+    quicker: 1, levelled: 1, echoing: 1, narrowed: 1.5, looping: 2,
 }  # fmt: skip
 """What may happen to a recording, and how often (relative). Noise, telephones and messengers do the most harm."""
 

@@ -99,12 +99,37 @@ def test_the_stored_model_gives_the_fitted_log_odds(trained):
     assert min(share for share, _ in noise) == 0.0
     for part, where in zip(stored.parts, slices_of(RECIPES["client"]), strict=True):
         totals += [
-            (1.0 - share) * part.contribute(row)[0]
+            (1.0 if part.name in stored.noise.unchanged else 1.0 - share) * part.contribute(row)[0]
             for row, (share, _) in zip(everything.vectors[:, where], noise, strict=True)
         ]
     totals += [share * instead for share, instead in noise]
     slope, shift = np.polyfit(raw, totals, 1)
     np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-4)
+
+
+def test_a_signal_fitted_alone_is_weighed_by_its_own_numbers(manifest):
+    """Whatever the other signals have: they neither drown it nor lend it anything, and noise does not shrink it."""
+    recipe = RECIPES["client"]
+    clips = read_manifest(manifest)
+    everything = describe_corpus([*clips, *copies(clips)], recipe.signals)
+    place = recipe.signals.index("spectral_images")
+    where = slices_of(recipe)[place]
+    is_spoof = everything.column("label") == "spoof"
+    rng = np.random.default_rng(8)
+    vectors = everything.vectors.copy()
+    vectors[:, where] = (
+        rng.gamma(1.0, size=(len(vectors), where.stop - where.start)) * (1.0 + is_spoof)[:, None]
+    )
+    other = np.where(np.arange(vectors.shape[1]) < where.start, 3.0 * is_spoof[:, None], 0.0) + vectors
+    one, changed = (fit(replace(everything, vectors=numbers), recipe) for numbers in (vectors, other))
+    first, second = (fitted.contributions(vectors)[:, place, 0] for fitted in (one, changed))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert first[is_spoof].mean() > first[~is_spoof].mean() + 0.05
+    before, after = (
+        fitted.contributions(numbers)[:, place - 1, 0]
+        for fitted, numbers in ((one, vectors), (changed, other))
+    )
+    assert np.abs(before - after).max() > 0.01
 
 
 def test_noise_is_estimated_and_another_part_asked(trained):

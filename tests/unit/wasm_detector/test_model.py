@@ -138,10 +138,27 @@ def test_the_layout_before_is_still_read():
     assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
 
 
+def test_in_a_layout_before_noise_changes_every_signal():
+    """A model that an operator trained is heard as ever: it names no signals that count in noise as without."""
+    stored, arrays = unpack(FILE)
+    assert parse_model(FILE).noise.unchanged
+    before = parse_model(pack(stored | {"format": 5, "noise": stored["noise"] | {"unchanged": []}}, arrays))
+    del stored["noise"]["unchanged"]
+    unnamed = parse_model(pack(stored | {"format": 5}, arrays))
+    assert before.noise.unchanged == unnamed.noise.unchanged == ()
+    assert screen(speech_like(4.0, seed=1), 16_000, model=unnamed).spoof_score is not None
+
+
 def test_a_part_for_noise_of_other_signals_is_refused():
-    """It has to see what the part over all signals sees."""
+    """It has to see what the part over all signals sees, and to know those that count as ever."""
     model = load_model()
-    for torn in ({"part": model.parts[0]}, {"estimate": model.noise.estimate[:-1]}, {"most": 1.5}):
+    for torn in (
+        {"part": model.parts[0]},
+        {"estimate": model.noise.estimate[:-1]},
+        {"most": 1.5},
+        {"unchanged": ("bandwidth",)},
+        {"unchanged": (TOGETHER,)},
+    ):
         with pytest.raises(ModelError, match="other signals"):
             check_model(replace(model, noise=replace(model.noise, **torn)))
     with pytest.raises(ModelError, match="other signals"):
