@@ -20,6 +20,9 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 FLAGS = [*CHROMIUM_FLAGS, "--enable-precise-memory-info"]
 PREFIX = "BENCH "
 
+SETTLE_MS = 2_000
+"""What a browser gets to start in before its first visit: a visitor's is running already."""
+
 # Runs in the demonstration form before its own scripts: from the choice of a file to the result.
 FORM_CLOCK = """
 let chosen = 0, longest = 0, long = 0;
@@ -63,6 +66,7 @@ def profile(chromium: BrowserType) -> Iterator[Profile]:
     with tempfile.TemporaryDirectory(prefix="bench-profile-", ignore_cleanup_errors=True) as folder:
         context = chromium.launch_persistent_context(folder, executable_path=CHROMIUM, args=FLAGS)
         try:
+            context.pages[0].wait_for_timeout(SETTLE_MS)
             yield Profile(context, folder)
         finally:
             context.close()
