@@ -29,7 +29,7 @@ FORMAT = 6
 """Version of the file's layout."""
 
 READABLE = (4, 5, FORMAT)
-"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise, and that of one of layout
+"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise; that of a file of layout
 5 stands in for every signal."""
 
 FILE_NAME = "model.safetensors"
@@ -72,7 +72,12 @@ class Part:
     direction_step: float = 1.0
 
     def standardise(self, vector: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return z, shape=(k,)."""
+        """Return z, shape=(k,). Raises `ModelError` for a vector of another length: the signal has changed since."""
+        if len(vector) != self.centre.size:
+            raise ModelError(
+                f"The model knows {self.name} as {self.centre.size} numbers, this code has {len(vector)}. "
+                "Train it again."
+            )
         return np.clip((np.asarray(vector, dtype=np.float64) - self.centre) / self.scale, -CLIP, CLIP)
 
     def contribute(self, vector: NDArray[np.floating]) -> tuple[float, float, float]:

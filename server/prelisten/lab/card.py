@@ -95,6 +95,10 @@ def _data(corpus: Corpus) -> str:
     return head + "\n".join(rows)
 
 
+def _alone() -> str:
+    return ", ".join(f"`{name}` ({share})" for name, share in ALONE.items())
+
+
 def _own_signals(requires: Sequence[Requirement]) -> str:
     if not requires:
         return ""
@@ -161,8 +165,8 @@ Digest of the training data (ids and labels): `{card.data_sha256}`.
 
 ## What it is
 A sum over signals of small kernel machines (Gaussian bumps around landmarks), fitted together by one ridge regression,
-so that log-odds = bias + one number for each signal. Fitted alone, by logistic regression, and added at the share stated:
-{", ".join(f"`{name}` ({share})" for name, share in ALONE.items())}. The last part, `together`, is such a machine over all signals'
+so that log-odds = bias + one number for each signal. Fitted alone, by logistic regression, and added at a share:
+{_alone()}. The last part, `together`, is such a machine over all signals'
 numbers at once, seen in the directions in which recordings differ most; its landmarks are all the clips that it was
 trained on. A second sum over the signals' bumps (logistic regression) measures whether there is speech at all. A source
 counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,

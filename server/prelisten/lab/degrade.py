@@ -203,20 +203,36 @@ def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
 
 
 def looping(samples: Samples, rng: np.random.Generator) -> Samples:
-    """A beat or an alarm behind the voice, 3 to 20 dB below, that repeats itself exactly every 0.2 to 1.2 s."""
-    n = int(rng.uniform(0.2, 1.2) * RATE)
-    seconds, loop = np.arange(n) / RATE, np.zeros(n)
+    """A beat, an alarm or a buzz behind the voice, 3 to 25 dB below, that repeats itself exactly.
+
+    Every 0.2 to 1.2 s, half of the time a round number of milliseconds; one time in four every 4 to 100 ms.
+    """
+    seconds = (
+        rng.uniform(0.2, 1.2) if rng.random() < 3 / 4 else np.exp(rng.uniform(np.log(0.004), np.log(0.1)))
+    )
+    n = int((np.ceil(20.0 * seconds) / 20.0 if rng.random() < 1 / 2 and seconds > 0.1 else seconds) * RATE)
+    loop = np.zeros(n)
     for _ in range(int(rng.integers(1, 5))):
-        if rng.random() < 1 / 2:
-            sound = rng.standard_normal(n)
-        else:
-            overtones = np.arange(1, int(rng.integers(2, 25)))
-            pitch = rng.uniform(50.0, 400.0)
-            sound = (np.sin(2.0 * np.pi * pitch * np.outer(seconds, overtones)) / overtones).sum(axis=1)
-        sound *= np.exp(-seconds * rng.uniform(2.0, 60.0)) * rng.uniform(0.3, 1.0)
-        loop += np.roll(sound / sound.std(), int(rng.integers(n)))
+        sound = rng.standard_normal(n) if rng.random() < 1 / 2 else _overtones(n, rng)
+        loop += rng.uniform(0.3, 1.0) * np.roll(sound / sound.std() * _strike(n, rng), int(rng.integers(n)))
     beat = np.tile(loop, samples.size // n + 1)[: samples.size]
-    return _with(samples, beat, float(rng.uniform(3.0, 20.0)))
+    return _with(samples, beat, float(rng.uniform(3.0, 25.0)))
+
+
+def _overtones(n: int, rng: np.random.Generator) -> Samples:
+    """Return a tone of 50 to 1000 Hz with up to 30 overtones; half of the time of a round pitch, as devices have."""
+    pitch = 50.0 * rng.integers(1, 21) if rng.random() < 1 / 2 else rng.uniform(50.0, 1000.0)
+    number = np.arange(1, 1 + min(int(rng.integers(1, 31)), int(0.5 * RATE / pitch)))
+    turns = np.outer(np.arange(n) / RATE, pitch * number)
+    return np.asarray((np.sin(2.0 * np.pi * turns) / number ** rng.uniform(0.5, 1.5)).sum(axis=1))
+
+
+def _strike(n: int, rng: np.random.Generator) -> Samples:
+    """Return a level over time that falls as a drum's or, quicker, a click's does, or is switched off after a while."""
+    seconds = np.arange(n) / RATE
+    if rng.random() < 2 / 3:
+        return np.asarray(np.exp(-seconds * np.exp(rng.uniform(np.log(2.0), np.log(1000.0)))))
+    return np.where(seconds < rng.uniform(0.1, 0.8) * n / RATE, 1.0, 0.0)
 
 
 in_noise: Change = partial(noisy, snr_db=(14.0, 26.0))

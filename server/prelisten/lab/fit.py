@@ -38,11 +38,12 @@ ALONE = {"spectral_images": 0.3}
 
 Fitted with the others, a signal explains what they leave, which is little of the clips that they were fitted to, and
 much of those that come later. This one says nothing of most recordings, and what it says does not hang on the others:
-so its log-odds are added, as those of independent evidence are, in noise as well, which may hide but not make what it
-finds. The calibration multiplies both by about 3.5.
+so its log-odds are added, as those of independent evidence are; in noise as well, which may hide but, unless something
+repeats in it, not make what it finds. The calibration multiplies both by about 3.5.
 """
 
 ALONE_STRENGTH = 25.0
+"""How little its weights are held down (scikit-learn's C). Its inputs are about 1 / number of signals in variance."""
 
 BESIDE_NOISE = 0.25
 """How much a recording counts beside its copy in noise, for the part that is asked in noise."""

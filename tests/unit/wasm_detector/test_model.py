@@ -18,7 +18,7 @@ from wasm_detector.errors import ModelError
 from wasm_detector.features import measure
 from wasm_detector.frames import analyse
 from wasm_detector.model import BLOCK, CLIP, FILE_NAME, TYPES, detector_id, load_model, parse_model, unpack
-from wasm_detector.scoring import check_model
+from wasm_detector.scoring import check_model, score_segment
 from wasm_detector.screening import screen
 from wasm_detector.signals import FORENSIC_SIGNALS, SIGNALS, TOGETHER, describe_all
 from wasm_detector.streaming import Stream
@@ -147,6 +147,21 @@ def test_in_a_layout_before_noise_changes_every_signal():
     unnamed = parse_model(pack(stored | {"format": 5}, arrays))
     assert before.noise.unchanged == unnamed.noise.unchanged == ()
     assert screen(speech_like(4.0, seed=1), 16_000, model=unnamed).spoof_score is not None
+
+
+def test_a_signal_that_has_changed_since_the_training_is_named():
+    """A model of an older version may know it as more numbers than it has now."""
+    model = load_model()
+    part = model.parts[3]
+    longer = replace(
+        part,
+        centre=np.append(part.centre, np.float32(0.0)),
+        scale=np.append(part.scale, np.float32(1.0)),
+        landmarks=np.pad(part.landmarks, ((0, 0), (0, 1))),
+    )
+    older = replace(model, parts=(*model.parts[:3], longer, *model.parts[4:]))
+    with pytest.raises(ModelError, match=f"{part.name} as {longer.centre.size} numbers.* Train it again"):
+        score_segment(speech_like(4.0, seed=1), start_s=0.0, end_s=4.0, model=older)
 
 
 def test_a_part_for_noise_of_other_signals_is_refused():
