@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import soundfile
 
 from prelisten.config import load_config
 from prelisten.media.listen import listen
+from prelisten.media.readers.ffmpeg import AvReader
 from tests.poison.oggs import hours_of_lost_frames
 from tests.recordings import FORMATS, speech_like, wav_bytes
+from wasm_detector.container import identify
 
 RATE = 16_000
 # The encoder's own loss; a wrong decoder or an offset of a few samples is far above it.
@@ -35,6 +38,17 @@ def write(folder: Path, content: bytes) -> Path:
 
 def joined(blocks: dict[int, np.ndarray]) -> np.ndarray:
     return np.concatenate(list(blocks.values()))
+
+
+def merged(blocks: Iterable[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarray]]:
+    """Return the blocks, those that follow each other as one."""
+    found: list[tuple[int, np.ndarray]] = []
+    for start, samples in blocks:
+        if found and start == found[-1][0] + found[-1][1].size:
+            found[-1] = (found[-1][0], np.concatenate([found[-1][1], samples]))
+        else:
+            found.append((start, samples))
+    return found
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -93,6 +107,22 @@ def test_wav_has_exact_sums_and_others_have_none(tmp_path: Path) -> None:
     wav, other = (heard(write(tmp_path, FORMATS[kind](samples, RATE)))[1] for kind in ("wav", "mp3"))
     assert wav.exact["n_frames"] == samples.size
     assert set(other.exact) <= {"format", "rate", "channels", "duration_ms"}
+
+
+def test_a_jump_into_vorbis_lands_where_it_says(tmp_path: Path) -> None:
+    """To the sample, wherever it leads: FFmpeg dates frames 128 samples too late where blocks change their length."""
+    path = write(
+        tmp_path, FORMATS["ogg"](np.concatenate([speech_like(15.0, seed=k) for k in range(4)]), RATE)
+    )
+    whole = joined(heard(path)[0])
+    with path.open("rb") as file:
+        container = identify(file.read(4096), path.stat().st_size)
+        for second in range(13, 59, 2):
+            reader = AvReader(file.fileno(), container, lambda rate, channels: None)
+            start = second * RATE + RATE // 2
+            _, (first, samples) = merged(reader.blocks([(0, 160), (start, start + 800)]))
+            assert first == start
+            np.testing.assert_allclose(samples, whole[start : start + 800], atol=1e-3)
 
 
 def test_ten_hours_in_a_megabyte_cost_two_minutes_of_decoding(tmp_path: Path) -> None:

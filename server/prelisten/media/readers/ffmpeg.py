@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, chain, islice
 from typing import Any
 
 import av
@@ -29,6 +29,8 @@ DECODER_FAMILIES = ("pcm_", "adpcm_")
 SAMPLE_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Jump over a gap that takes longer to decode than to find; land early, so that codecs with memory settle.
 SEEK_GAP_S, PREROLL_S = 10.0, 2.0
+# Of the frames after a jump, so many are asked where it led.
+SETTLING_FRAMES = 3
 # A header may promise a little less than there is (padding, rounding); past this a part was hidden.
 LENGTH_MARGIN_S = 1.0
 # The frame count of an MP3; without it a length is only guessed from the first frame's bit rate.
@@ -159,9 +161,9 @@ class AvReader(Reading):
                 if not self._seek(sought):
                     continue
                 frames = self._decode()
-                frame = next(frames, None)
-                position = position if frame is None else self._position(frame)
-                frames = frames if frame is None else chain([frame], frames)
+                first = list(islice(frames, SETTLING_FRAMES))
+                position = self._position(first) if first else position
+                frames = chain(first, frames)
         self.is_longer = self._goes_on(frames, position)
 
     def _is_alike(self, frame: Any) -> bool:
@@ -195,8 +197,19 @@ class AvReader(Reading):
         self._context.flush_buffers()
         return True
 
-    def _position(self, frame: Any) -> int:
-        """Return the absolute index of a frame that was reached by seeking.
+    def _position(self, frames: Sequence[Any]) -> int:
+        """Return the absolute index of the first of the frames that were reached by seeking.
+
+        With Vorbis those after it have a say: FFmpeg dates a frame 128 too late where blocks change their length.
+        """
+        if self.codec != "vorbis":
+            return self._dated(frames[0])
+        before = accumulate((frame.samples for frame in frames), initial=0)
+        told = [self._dated(frame) - n for frame, n in zip(frames, before, strict=False)]
+        return told[1] if len(set(told[1:])) == 1 else told[0]
+
+    def _dated(self, frame: Any) -> int:
+        """Return the absolute index of a frame by its time stamp.
 
         WebM counts in milliseconds; packets all of one length give the exact place back.
         """
