@@ -107,7 +107,11 @@ def test_rounding_is_within_tolerance(changes: dict[str, Any]) -> None:
         ({"band": "high"}, "band"),
         ({"q": 801 + tolerances.Q_TOLERANCE}, "q"),
         ({"q": None}, "q"),
-        ({"near__seg": seg(71 + tolerances.SEGMENT_TOLERANCE, 80, 255)}, "segments"),
+        ({"near__seg": seg(71 + tolerances.ODD_TOLERANCE, 80, 255)}, "segments"),
+        (
+            {"near__seg": seg(*(byte + 1 + tolerances.SEGMENT_TOLERANCE for byte in (70, 80)), 255)},
+            "segments",
+        ),
         ({"near__seg": seg(255, 255, 255)}, "segments"),
         ({"near__seg": ""}, "segments"),
         ({"near__seg": seg(70, 80)}, "segments"),
