@@ -31,8 +31,8 @@ STATISTIC_TOLERANCE = 30
 BAND_HYSTERESIS = 0.10
 # A segment at the edge of what counts as speech may be judged on one side only.
 MAX_ONE_SIDED_SEGMENTS = 1
-# Of what is no plain PCM, one more may differ by this much: a sound that begins 4 ms later moves 1 segment in 10 past the
-# tolerance (131 recordings), and what another decoder makes of AAC has moved one by 51.
+# Of what is no plain PCM, one more may differ by this much: a sound that begins 4 ms later moves 1 segment in 10 past
+# the tolerance (131 recordings), and what another decoder makes of AAC has moved one by 51.
 MAX_ODD_SEGMENTS, ODD_TOLERANCE = 1, 55
 # Decoders disagree about padding at the end, by up to two AAC frames.
 COVERAGE_TOLERANCE_MS = 100
@@ -147,7 +147,7 @@ def _are_all_near(claimed: Sequence[int], own: Sequence[int]) -> bool:
 def _one_sided_segments(
     claimed_text: str, own_text: str, picked: Sequence[int] | None, n_odd: int
 ) -> int | None:
-    """Return how many segments one side alone could judge; `None` where of the others more than `n_odd` are not near."""
+    """Return how many segments one side alone judged; `None` where more than `n_odd` of the others are not near."""
     claimed, own = segment_bytes(claimed_text), segment_bytes(own_text)
     if claimed is None or own is None:
         return None
