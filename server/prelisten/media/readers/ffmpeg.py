@@ -204,7 +204,7 @@ class AvReader(Reading):
         """
         if self.codec != "vorbis":
             return self._dated(frames[0])
-        before = accumulate((frame.samples for frame in frames), initial=0)
+        before = accumulate((int(frame.samples) for frame in frames), initial=0)
         told = [self._dated(frame) - n for frame, n in zip(frames, before, strict=False)]
         return told[1] if len(set(told[1:])) == 1 else told[0]
 
