@@ -205,7 +205,7 @@ def echoing(samples: Samples, rng: np.random.Generator) -> Samples:
 def looping(samples: Samples, rng: np.random.Generator) -> Samples:
     """A beat, an alarm or a buzz behind the voice, 3 to 25 dB below, that repeats itself exactly.
 
-    Every 0.2 to 1.2 s, half of the time a round number of milliseconds; one time in four every 4 to 100 ms.
+    Every 0.2 to 1.2 s, half of the time a multiple of 50 ms; one time in four every 4 to 100 ms.
     """
     seconds = (
         rng.uniform(0.2, 1.2) if rng.random() < 3 / 4 else np.exp(rng.uniform(np.log(0.004), np.log(0.1)))
