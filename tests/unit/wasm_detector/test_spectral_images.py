@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.signal import firwin, hilbert, lfilter, resample, resample_poly
+from scipy.signal import fftconvolve, firwin, hilbert, lfilter, resample, resample_poly
 
 from tests.recordings import encoded_by_av, in_noise, speech_like
 from wasm_detector.frames import analyse
@@ -353,3 +353,40 @@ def test_an_echo_adds_nothing(seed, delay_s):
     """It repeats phases exactly, wherever a shift has whole turns within the delay."""
     plain, n = voice(seed), round(delay_s * RATE)
     assert added(plain + 0.5 * np.pad(plain, (n, 0))[:N], plain) < 0.8
+
+
+@pytest.mark.parametrize("delay_s", [0.1, 0.2, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_images_are_found_through_an_echo(seed, delay_s):
+    """An echo brings waves into a spectrum, no lines: nothing repeats itself for long."""
+    sound = stretched(voice(seed), 8)
+    found = images(sound + 0.5 * np.pad(sound, (round(delay_s * RATE), 0))[:N])
+    assert found["moved", 2_000.0] > 3.5
+    assert found["mirrored", 6_000.0] > 3.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_images_are_found_in_a_room(seed):
+    """A tail of 0.3 s moves the copies' phases against each other, and leaves some of them."""
+    tail = white(seed + 30)[:4_800] * np.exp(-6.9 * np.arange(4_800) / 4_800) * 0.1
+    tail[0] = 1.0
+    found = images(fftconvolve(stretched(voice(seed), 8), tail)[:N])
+    assert found["moved", 2_000.0] > 2.5
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.35, 0.5])
+@pytest.mark.parametrize("below_db", [5.0, 10.0, 20.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_clicks_that_are_all_alike_are_no_copies(seed, below_db, seconds):
+    """A metronome, a car's indicator: all tones of a click are bound to each other, for a few frames each time."""
+    click = white(seed + 40)[:160] * np.exp(-np.arange(160) / 30.0)
+    train = np.zeros(N)
+    train[:: round(seconds * RATE)] = 1.0
+    clicks = fftconvolve(train, click)[:N]
+    assert (
+        added(
+            voice(seed) + clicks * (voice(seed).std() / clicks.std()) * 10.0 ** (-below_db / 20.0),
+            voice(seed),
+        )
+        < 0.3
+    )
