@@ -2,8 +2,8 @@
 
 A model is a safetensors file: the length of a JSON header (eight bytes, little-endian), the header, the arrays end to
 end. The header tells each array's type, shape and place. Its `__metadata__` holds, as JSON text under `model`, what is
-no array: layout, name, version, digest of the training data, thresholds, each part's name, steps and offsets, and the
-same of the part for noise.
+no array: layout, name, version, digest of the training data, thresholds, each part's name, steps and offsets, the same
+of the part for noise, and what is taken off messengers' recordings.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ from wasm_detector.errors import ModelError
 if TYPE_CHECKING:
     from wasm_detector.extensions import Extension
 
-FORMAT = 6
+FORMAT = 7
 """Version of the file's layout."""
 
-READABLE = (4, 5, FORMAT)
+READABLE = (4, 5, 6, FORMAT)
 """The layouts that are read; another one is refused. A file of layout 4 has no part for noise; that of a file of layout
-5 stands in for every signal."""
+5 stands in for every signal. Up to layout 6 nothing is taken off messengers' recordings."""
 
 FILE_NAME = "model.safetensors"
 
 NOISE = "noise"
 """The name of the part for noise in the file. No signal has it."""
+
+MESSENGER = "messenger"
+"""The name of the estimate of a messenger's codec in the file. No signal has it."""
 
 TYPES = {"F64": "<f8", "F32": "<f4", "I8": "i1"}
 """The types of arrays that a file may have, by the format's name, and numpy's."""
@@ -126,6 +129,24 @@ class Noise:
 
 
 @dataclass(frozen=True, slots=True)
+class Messenger:
+    """What a model takes off recordings that seem to have been sent by a messenger (Opus at 12 to 48 kbit/s).
+
+    That codec fills in what it left out, and moves genuine recordings towards spoof. With z of all signals' numbers, as
+    the last part of the model standardises them, clip(offset + estimate @ z, 0, most) is taken off the log-odds;
+    `estimate`: shape=(k,).
+    """
+
+    estimate: NDArray[np.float32]
+    offset: float
+    most: float
+
+    def taken_off(self, z: NDArray[np.float64]) -> float:
+        """Return what is taken off, 0 to `most`, for standardised numbers, shape=(k,)."""
+        return min(max(self.offset + float(self.estimate @ z), 0.0), self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """A signal of an operator's own that a model was trained with: its name, and the wheel that measures it."""
 
@@ -144,7 +165,7 @@ class Model:
 
     Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
     `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
-    `noise` is what it does in noise, where it was trained with that.
+    `noise` is what it does in noise, and `messenger` with what was sent by one, where it was trained with that.
     `requires` are the signals of an operator's own among the parts, `own` what measures them, by name: a model as it is
     read has none, and cannot score before `extensions.equip`.
     """
@@ -159,6 +180,7 @@ class Model:
     speech_floor: float
     sha256: str
     noise: Noise | None = None
+    messenger: Messenger | None = None
     requires: tuple[Requirement, ...] = ()
     own: Mapping[str, Extension] = field(default_factory=dict)
 
@@ -215,6 +237,12 @@ def _noise(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> No
     )
 
 
+def _messenger(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> Messenger | None:
+    if stored is None:
+        return None
+    return Messenger(arrays[f"{MESSENGER}.estimate"], stored["estimate_offset"], stored["most"])
+
+
 def parse_model(raw: bytes) -> Model:
     """Read a model file. Raises `ModelError` when it is damaged or of another layout."""
     try:
@@ -235,6 +263,7 @@ def parse_model(raw: bytes) -> Model:
             speech_floor=stored["speech_floor"],
             sha256=hashlib.sha256(raw).hexdigest(),
             noise=_noise(stored.get(NOISE), arrays),
+            messenger=_messenger(stored.get(MESSENGER), arrays),
             requires=tuple(Requirement(**one) for one in stored.get("extensions", ())),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -90,6 +90,12 @@ def check_model(model: Model) -> None:
         sizes = {model.noise.part.centre.size, model.noise.estimate.size}
         is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
         is_torn |= not set(model.noise.unchanged) <= set(trained[:-1])
+    if model.messenger:
+        is_torn |= (
+            trained[-1:] != [TOGETHER]
+            or model.messenger.estimate.size != last
+            or not 0.0 <= model.messenger.most < math.inf
+        )
     if odd or is_torn or not trained:
         named = ", ".join(odd) or "some are missing"
         raise ModelError(
@@ -163,6 +169,8 @@ def _weigh(
         share, instead = model.noise.hear(described[-1].vector)
         spoof *= [1.0 if part.name in model.noise.unchanged else 1.0 - share for part in model.parts]
         spoof[-1] += share * instead
+    if model.messenger:
+        spoof[-1] -= model.messenger.taken_off(model.parts[-1].standardise(described[-1].vector))
     values = np.array([one.value for one in described])
     if model.parts[-1].name == TOGETHER:
         values[-1] = nearest[-1]

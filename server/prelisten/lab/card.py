@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from prelisten.lab.channel import BESIDE_NOISE, NOISE_MOST, SENT_MOST
 from prelisten.lab.corpus import DEGRADED, NOISY, Corpus
-from prelisten.lab.fit import ALONE, BESIDE_NOISE, COPY_WEIGHT, NOISE_MOST, REBUILT_WEIGHT, Calibration
+from prelisten.lab.fit import ALONE, Calibration
+from prelisten.lab.regression import COPY_WEIGHT, REBUILT_WEIGHT
 from prelisten.lab.report import MIN_GROUP, Family, Line
 from wasm_detector.model import Requirement
 from wasm_detector.signals import REBUILT_FAMILY
@@ -173,13 +175,15 @@ counts by the square root of its clips, and recordings as people make them count
 each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
 
 In noise another part, over all signals' numbers too, counts up to {100 * NOISE_MOST:.0f} %, and those fitted together
-so much less; a linear estimate of the noise from the same numbers says how much. What it adds belongs to `together`.
+so much less; a linear estimate of the noise from the same numbers says how much. Another estimate, of a messenger's
+codec, takes up to {SENT_MOST} off the log-odds before calibration. Both belong to `together`.
 {_own_signals(card.requires)}
 Trained on besides: a copy of each clip over codecs, telephones, rooms, noise filters or beats that repeat (weight
 {COPY_WEIGHT[DEGRADED]}), and of each clean genuine clip a copy that was taken apart and rebuilt (weight
 {REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. The part for noise is trained on
 {len(NOISY)} copies of each clip of speech with noise 14 to 26 dB below, white or darker, and on the clips (weight
-{BESIDE_NOISE}). Copies stay in the fold of their source.
+{BESIDE_NOISE}), the estimate of a messenger's codec on a copy over Opus at 12 to 48 kbit/s. Copies stay in the fold of
+their source.
 All figures below are of scores by fits that knew nothing of the source.
 
 `spoof_score` is a probability at a prior of one half, calibrated (Platt) on scores of clips whose source the fit had

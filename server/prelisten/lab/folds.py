@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from prelisten.lab.corpus import Corpus, pick
-from prelisten.lab.fit import Calibration, Matrix, Recipe, domain, fit
+from prelisten.lab.fit import Calibration, fit
+from prelisten.lab.layout import Matrix, Recipe
+from prelisten.lab.regression import domain
 
 N_FOLDS = 6
 

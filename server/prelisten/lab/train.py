@@ -21,7 +21,7 @@ from rich.progress import track
 from prelisten.checks.additions import MODELS, required_by
 from prelisten.config import load_config
 from prelisten.errors import ConfigError
-from prelisten.lab.corpus import NOISY, Clip, Corpus, copies, describe_corpus, pick, read_manifest
+from prelisten.lab.corpus import NOISY, SENT, Clip, Corpus, copies, describe_corpus, pick, read_manifest
 from prelisten.lab.degrade import CONDITIONS, NOISES
 from prelisten.lab.hearing import TIERS
 from prelisten.wheels import Wheel, listed_wheels
@@ -29,7 +29,8 @@ from wasm_detector.model import FILE_NAME, parse_model
 
 if TYPE_CHECKING:
     from prelisten.lab.card import Card
-    from prelisten.lab.fit import Calibration, Recipe
+    from prelisten.lab.fit import Calibration
+    from prelisten.lab.layout import Recipe
 
 SPEECH_LABELS = ("bona_fide", "spoof")
 MIN_CLIPS = MIN_SOURCES = 10
@@ -77,12 +78,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from prelisten.lab import fit, folds
         from prelisten.lab.card import write_card
+        from prelisten.lab.layout import RECIPES
         from prelisten.lab.pictures import reliability
     except ImportError as error:
         raise ConfigError("Training needs scikit-learn. Install prelisten[train].") from error
     wheels = listed_wheels(load_config().extensions)
     requires = required_by(wheels)
-    recipe = fit.RECIPES[arguments.tier]
+    recipe = RECIPES[arguments.tier]
     recipe = replace(recipe, signals=(*recipe.signals, *(one.name for one in requires)), requires=requires)
     clips = [clip for manifest in arguments.manifests for clip in read_manifest(manifest)]
     if not _is_trainable(clips):
@@ -117,11 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _folds(clips: Sequence[Clip]) -> NDArray[np.int64]:
     """Return each clip's fold. The card must not change the model, so `clips` are those of a run with all conditions.
 
-    Noise has no say in which sources go together, so that figures can be compared with those from before it.
+    Noise and messengers have no say in which sources go together: figures can be compared with those from before them.
     """
     from prelisten.lab.folds import fold_numbers
 
-    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, *NOISES)])
+    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, SENT, *NOISES)])
     fold_of = dict(zip(counted, fold_numbers(counted), strict=True))
     return np.array([fold_of[clip.source] for clip in clips])
 

@@ -14,9 +14,11 @@ import soundfile
 
 from prelisten.errors import ConfigError
 from prelisten.lab import calibrate, train
+from prelisten.lab.channel import lay_out_noise
 from prelisten.lab.corpus import (
     DEGRADED,
     NOISY,
+    SENT,
     Clip,
     Corpus,
     copies,
@@ -25,19 +27,13 @@ from prelisten.lab.corpus import (
     read_manifest,
 )
 from prelisten.lab.degrade import CONDITIONS, NOISES
-from prelisten.lab.fit import (
-    COPY_WEIGHT,
-    RECIPES,
-    fit,
-    lay_out_noise,
-    slices_of,
-    source_weight,
-    training_weight,
-)
+from prelisten.lab.fit import fit
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.folds import calibrate as calibrate_on
+from prelisten.lab.layout import RECIPES, slices_of
 from prelisten.lab.metrics import auc
 from prelisten.lab.nuisance import explained_by_nuisance
+from prelisten.lab.regression import COPY_WEIGHT, source_weight, training_weight
 from prelisten.lab.report import by_family, by_group, interval
 from prelisten.lab.resynthesis import METHODS
 from tests.recordings import speech_like
@@ -103,6 +99,10 @@ def test_the_stored_model_gives_the_fitted_log_odds(trained):
             for row, (share, _) in zip(everything.vectors[:, where], noise, strict=True)
         ]
     totals += [share * instead for share, instead in noise]
+    sent = [stored.messenger.taken_off(stored.parts[-1].standardise(row)) for row in everything.vectors]
+    assert max(sent) == stored.messenger.most
+    assert min(sent) == 0.0
+    totals -= sent
     slope, shift = np.polyfit(raw, totals, 1)
     np.testing.assert_allclose(totals, slope * raw + shift, atol=1e-4)
 
@@ -145,6 +145,22 @@ def test_noise_is_estimated_and_another_part_asked(trained):
     assert min(shares[name].min() for name in NOISY) > 0.3
 
 
+def test_a_messengers_codec_is_estimated(trained):
+    """Nothing is taken off clips that the fit has met as they are or in noise, much off those that were sent."""
+    model, _, manifest = trained
+    stored = parse_model(model.read_bytes())
+    clips = [clip for clip in read_manifest(manifest) if clip.label != "nonspeech"]
+    taken = {}
+    for name in ("", *NOISY, SENT):
+        corpus = describe_corpus([replace(clip, made=name) for clip in clips], RECIPES["client"].signals)
+        taken[name] = [
+            stored.messenger.taken_off(stored.parts[-1].standardise(row)) / stored.messenger.most
+            for row in corpus.vectors
+        ]
+    assert max(max(taken[name]) for name in ("", *NOISY)) < 0.1
+    assert min(taken[SENT]) > 0.3
+
+
 def test_directions_in_noise_look_past_it():
     """A number that noise covers is guessed from one that it leaves alone, so that copies lie near their originals."""
     rng = np.random.default_rng(5)
@@ -156,12 +172,12 @@ def test_directions_in_noise_look_past_it():
     assert direction[:4].min() > 3.0 * direction[4:].max()
 
 
-def test_noise_moves_no_source_to_another_fold(manifest):
+def test_noise_and_messengers_move_no_source_to_another_fold(manifest):
     """Figures of before it stay comparable, and a copy lies in its recording's fold."""
     clips = read_manifest(manifest)
     made = [*clips, *copies(clips), *train._conditions(clips, 4)]
     folds = train._folds(made)
-    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, *NOISES)]
+    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, SENT, *NOISES)]
     np.testing.assert_array_equal(folds[quiet], fold_numbers(np.array([made[k].source for k in quiet])))
     assert {(clip.source, fold) for clip, fold in zip(made, folds, strict=True)} == set(
         zip([clip.source for clip in clips], folds[: len(clips)], strict=True)
@@ -176,7 +192,9 @@ def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
     rebuilt = [clip for clip in made if clip.made in METHODS]
     noisy = [clip for clip in made if clip.made in NOISY]
     assert len(noisy) == len(NOISY) * sum(clip.label != "nonspeech" for clip in clips)
-    assert len(made) == len(degraded) + len(rebuilt) + len(noisy)
+    sent = [clip for clip in made if clip.made == SENT]
+    assert [clip.id for clip in sent] == [clip.id for clip in clips if clip.label != "nonspeech"]
+    assert len(made) == len(degraded) + len(rebuilt) + len(noisy) + len(sent)
     assert {(clip.id, clip.label) for clip in noisy} < {(clip.id, clip.label) for clip in clips}
     assert [(clip.id, clip.label) for clip in degraded] == [(clip.id, clip.label) for clip in clips]
     assert {clip.label for clip in rebuilt} == {"spoof"}
@@ -184,19 +202,19 @@ def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
     assert all(clip.source for clip in made)
     condition = replace(clips[0], made="MP3 64")
     weight = training_weight(
-        describe_corpus([*clips, made[0], rebuilt[0], condition, noisy[0]], ["modulation"])
+        describe_corpus([*clips, made[0], rebuilt[0], condition, noisy[0], sent[0]], ["modulation"])
     )
-    assert weight[-1] == weight[-2] == 0.0
-    assert weight[-4] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
+    assert weight[-1] == weight[-2] == weight[-3] == 0.0
+    assert weight[-5] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
 
 
 def test_phones_recordings_are_not_rebuilt(manifest):
     """What their codecs did to them looks much like a rebuilding."""
     wild = [replace(clip, split="wild") for clip in read_manifest(manifest)]
-    assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY}
+    assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY, SENT}
 
 
-@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, DEGRADED])
+@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, SENT, DEGRADED])
 def test_every_copy_is_a_sound_of_about_the_same_length(made, manifest):
     """Finite, not silent, at most a codec's delay longer; the same each time, and not the original."""
     clip = read_manifest(manifest)[0]

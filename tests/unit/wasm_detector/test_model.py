@@ -131,10 +131,10 @@ def test_another_layout_is_refused_with_advice():
 def test_the_layout_before_is_still_read():
     """A model that an operator trained has no part for noise, and is heard as ever."""
     stored, arrays = unpack(FILE)
-    noise = stored.pop("noise")
-    kept = {name: array for name, array in arrays.items() if not name.startswith(noise["name"] + ".")}
+    del stored["noise"], stored["messenger"]
+    kept = {name: array for name, array in arrays.items() if not name.startswith(("noise.", "messenger."))}
     before = parse_model(pack(stored | {"format": 4}, kept))
-    assert before.noise is None
+    assert before.noise is before.messenger is None
     assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
 
 
@@ -147,6 +147,16 @@ def test_in_a_layout_before_noise_changes_every_signal():
     unnamed = parse_model(pack(stored | {"format": 5}, arrays))
     assert before.noise.unchanged == unnamed.noise.unchanged == ()
     assert screen(speech_like(4.0, seed=1), 16_000, model=unnamed).spoof_score is not None
+
+
+def test_in_a_layout_before_what_was_sent_counts_as_much():
+    """A model of layout 6 takes nothing off."""
+    stored, arrays = unpack(FILE)
+    del stored["messenger"], arrays["messenger.estimate"]
+    before = parse_model(pack(stored | {"format": 6}, arrays))
+    assert before.noise
+    assert before.messenger is None
+    assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
 
 
 def test_a_signal_that_has_changed_since_the_training_is_named():
@@ -164,8 +174,8 @@ def test_a_signal_that_has_changed_since_the_training_is_named():
         score_segment(speech_like(4.0, seed=1), start_s=0.0, end_s=4.0, model=older)
 
 
-def test_a_part_for_noise_of_other_signals_is_refused():
-    """It has to see what the part over all signals sees, and to know those that count as ever."""
+def test_parts_for_noise_and_messengers_of_other_signals_are_refused():
+    """They have to see what the part over all signals sees, and to know those that count as ever."""
     model = load_model()
     for torn in (
         {"part": model.parts[0]},
@@ -176,8 +186,12 @@ def test_a_part_for_noise_of_other_signals_is_refused():
     ):
         with pytest.raises(ModelError, match="other signals"):
             check_model(replace(model, noise=replace(model.noise, **torn)))
-    with pytest.raises(ModelError, match="other signals"):
-        check_model(replace(model, parts=model.parts[:-1]))
+    for torn in ({"estimate": model.messenger.estimate[:-1]}, {"most": -0.1}, {"most": float("nan")}):
+        with pytest.raises(ModelError, match="other signals"):
+            check_model(replace(model, noise=None, messenger=replace(model.messenger, **torn)))
+    for kept in ({"noise": None}, {"messenger": None}):
+        with pytest.raises(ModelError, match="other signals"):
+            check_model(replace(model, parts=model.parts[:-1], **kept))
 
 
 @pytest.mark.parametrize(
@@ -197,6 +211,7 @@ def test_a_part_for_noise_of_other_signals_is_refused():
         changed(parts=None),
         changed(parts=[{}]),
         changed(noise={}),
+        changed(messenger={}),
     ],
 )
 def test_damage_is_a_model_error(raw):

@@ -7,7 +7,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
+from prelisten.lab.degrade import through_codec
 from prelisten.lab.hearing import TIERS, model_of
 from tests.recordings import in_noise, speech_like
 from wasm_detector.features import measure
@@ -54,12 +56,20 @@ def silent(part: Part) -> Part:
 
 
 def without(model: Model, left_out: int) -> Model:
-    """Return a model whose part says nothing; the part for noise belongs to the last one."""
+    """Return a model whose part says nothing; what noise and messengers change belongs to the last one."""
     parts = (*model.parts[:left_out], silent(model.parts[left_out]), *model.parts[left_out + 1 :])
     if left_out < len(parts) - 1:
         return dataclasses.replace(model, parts=parts)
     noise = dataclasses.replace(model.noise, part=silent(model.noise.part))
-    return dataclasses.replace(model, parts=parts, noise=noise)
+    return dataclasses.replace(model, parts=parts, noise=noise, messenger=None)
+
+
+def sent(model: Model, share: float) -> Model:
+    """Return a model that takes every segment for sent by a messenger: 0 surely not, 1 surely."""
+    offset, nothing = share * model.messenger.most, 0.0 * model.messenger.estimate
+    return dataclasses.replace(
+        model, messenger=dataclasses.replace(model.messenger, offset=offset, estimate=nothing)
+    )
 
 
 def told(model: Model, estimate: float) -> Model:
@@ -68,11 +78,11 @@ def told(model: Model, estimate: float) -> Model:
     return dataclasses.replace(model, noise=noise)
 
 
-@pytest.mark.parametrize("estimate", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("estimate", "share"), [(0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (0.0, 0.5), (0.3, 1.0)])
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, estimate):
-    """Ablation: a model whose part says nothing gives the same sum without that weight, in noise as well."""
-    model = told(model_of(tier), estimate)
+def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, estimate, share):
+    """Ablation: a model whose part says nothing gives the same sum without that weight, noisy or sent as well."""
+    model = sent(told(model_of(tier), estimate), share)
     models = [model, *(without(model, k) for k in range(len(model.parts)))]
     whole, *rest = score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
     moved = [whole.contributions.sum() - one.contributions.sum() for one in rest]
@@ -110,6 +120,48 @@ def test_the_more_noise_the_higher_its_estimate(tier):
         describe_all(measure(analyse(sound)), names)[-1].vector for sound in (VOICE[:64_000], NOISY)
     )
     assert model.noise.hear(noisy)[0] > model.noise.hear(quiet)[0] > 0.0
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_what_a_messenger_sent_counts_less(tier):
+    """By no more than `most`, and in the last part alone."""
+    model = model_of(tier)
+    models = [
+        dataclasses.replace(model, messenger=None),
+        *(sent(model, share) for share in (-1.0, 0.5, 1.0, 2.0)),
+    ]
+    usual, *others = (one.contributions for one in score_by_each(models, VOICE[:64_000], start_s=0, end_s=4))
+    assert model.messenger.most > 0.5
+    for one, share in zip(others, (0.0, 0.5, 1.0, 1.0), strict=True):
+        np.testing.assert_array_equal(one[:-1], usual[:-1])
+        assert usual[-1] - one[-1] == pytest.approx(share * model.messenger.most)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_messengers_codec_is_noticed(tier):
+    """Opus, of voices that were not in the training; MP3 much less, and a telephone's band not at all."""
+    model = model_of(tier)
+    names = [part.name for part in model.parts]
+
+    def estimate(sound: np.ndarray) -> float:
+        vector = describe_all(measure(analyse(sound[:64_000].astype(np.float32))), names)[-1].vector
+        z = model.parts[-1].standardise(vector)
+        return (model.messenger.offset + float(model.messenger.estimate @ z)) / model.messenger.most
+
+    for seed in range(3):
+        voice = speech_like(4.0, seed=seed).astype(np.float64)
+        rises = [
+            estimate(copy) - estimate(voice)
+            for copy in (
+                *(through_codec(voice, "libopus", "ogg", kbit, 48_000) for kbit in (16, 24, 32)),
+                through_codec(voice, "libmp3lame", "mp3", 64, 44_100),
+                resample_poly(resample_poly(voice, 1, 2), 2, 1),
+            )
+        ]
+        *over_opus, over_mp3, over_telephone = rises
+        assert min(over_opus) > 0.3
+        assert over_mp3 < 0.5 * min(over_opus)
+        assert over_telephone < 0.0
 
 
 def test_segments_count_by_their_speech():
