@@ -4,7 +4,8 @@ log-odds = bias + sum over signals of the speech-weighted mean over segments of 
 
 In a noisy segment most signals have less to say: their contributions shrink by a share that is estimated from the same
 numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`. Signals that
-noise without a pattern can hide, but not make, count as ever.
+noise without a pattern can hide, but not make, count as ever. From a segment that seems to have been sent by a messenger
+something is taken off; that belongs to `together` as well.
 """
 
 from __future__ import annotations
@@ -89,12 +90,15 @@ def check_model(model: Model) -> None:
     if model.noise:
         sizes = {model.noise.part.centre.size, model.noise.estimate.size}
         is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
-        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1])
+        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1]) or not math.isfinite(
+            model.noise.offset
+        )
     if model.messenger:
         is_torn |= (
             trained[-1:] != [TOGETHER]
             or model.messenger.estimate.size != last
             or not 0.0 <= model.messenger.most < math.inf
+            or not math.isfinite(model.messenger.offset)
         )
     if odd or is_torn or not trained:
         named = ", ".join(odd) or "some are missing"

@@ -66,17 +66,26 @@ AROUND = (2, 3, 4)
 Echoes and rooms make a spectrum rise and fall in wide waves, what repeats itself for long has it in narrow lines.
 """
 
+WAVES = 2.0
+"""How much of what rises around a line, over the spectrum's mean, is taken for such waves. An echo of half the loudness
+makes 2.3. A tone that wanders a little is as wide as that, too, but higher: it stays a line.
+"""
+
+SOFTLY = 0.1
+"""A bin is left out, and counted, by degrees: from 10 % below the height of such a line to 10 % above it. Decoders
+differ in the last digits, and a bin is one of some 200."""
+
 REPEATS_FROM, REPEATS_TO = 0.12, 0.18
 """Share of bins with such lines from which on the bond counts less, and from which on it counts nothing.
 
-A voice alone has them in 1 to 11 % of the bins, in a room in 2 to 16 %, with one echo in 3 to 33 %. Where there are
+A voice alone has them in 1 to 11 % of the bins, in a room in 3 to 24 %, with one echo in 3 to 36 %. Where there are
 more, something repeats itself exactly, a beat, a ringing or an alarm: its parts have bonds, too, and are no copies.
 """
 
 BURSTS_FROM, BURSTS_TO = 0.5, 0.62
 """Share of the strongest bond that the tenth of the frames that agree most has, from which on all bonds count less, and
-from which on nothing. As long as a voice speaks its copies go with it: the tenth has 0.2 to 0.5. Clicks that are all
-alike agree in a few frames only: 0.6 to 1."""
+from which on nothing. As long as a voice speaks its copies go with it: the tenth has 0.2 to 0.5, more where it pauses
+(0.3 to 0.6 of 1.8 s in 4 s). Clicks that are all alike agree in a few frames only: 0.6 to 1."""
 
 EMPTY = 0.2
 """Added, for each frame, to the power by which the bond is divided, where loud and random phases have about 0.6: pairs
@@ -172,8 +181,9 @@ def _phases(spectrum: Complex) -> tuple[_Waves, float]:
     size = np.sqrt(spectrum.real**2 + spectrum.imag**2 + np.float32(FLOOR))
     real, imag = spectrum.real / size, spectrum.imag / size
     line = _highest_line(real[:, LOW:HIGH], imag[:, LOW:HIGH])
-    kept = np.zeros(spectrum.shape[1], dtype=bool)
-    kept[LOW:HIGH] = line < max(STEADY, STEADY_BY_CHANCE / math.sqrt(len(spectrum)))
+    line /= max(STEADY, STEADY_BY_CHANCE / math.sqrt(len(spectrum)))
+    kept = np.zeros(spectrum.shape[1], dtype=np.float32)
+    kept[LOW:HIGH] = np.clip((1.0 + SOFTLY - line) / (2.0 * SOFTLY), 0.0, 1.0)
     filled = (real**2 + imag**2).mean(axis=0).astype(np.float64)
     repeated = 1.0 - float(filled @ kept) / max(float(filled[LOW:HIGH].sum()), 1e-9)
     shape = (-1, BLOCK, spectrum.shape[1])
@@ -183,7 +193,7 @@ def _phases(spectrum: Complex) -> tuple[_Waves, float]:
 def _highest_line(real: Array, imag: Array) -> NDArray[np.float64]:
     """Return the largest amplitude that a tone of one frequency has in each bin, 0 to 1, shape=(n_bins,).
 
-    Where a spectrum rises above its mean `AROUND` the tone, it counts less by as much.
+    Where a spectrum rises above its mean `AROUND` the tone, it counts less by as much, at most by `WAVES`.
 
     By two transforms of real numbers, which are in use anyway: a browser would compile a complex one first. They are of
     a round length: 19 blocks take three times as long as 20.
@@ -198,7 +208,7 @@ def _highest_line(real: Array, imag: Array) -> NDArray[np.float64]:
     ring = np.concatenate([power[:, -far:], power, power[:, :far]], axis=1)
     near = sum(ring[:, far + step : far + step + n] for step in (*AROUND, *(-step for step in AROUND)))
     near /= 2.0 * len(AROUND) * np.maximum(power.mean(axis=1, keepdims=True), 1e-9)
-    return np.asarray(np.sqrt((power / np.maximum(near, 1.0)).max(axis=1)) / len(real))
+    return np.asarray(np.sqrt((power / np.clip(near, 1.0, WAVES)).max(axis=1)) / len(real))
 
 
 def _share_of_bursts(one: _Waves, other: _Waves) -> float:

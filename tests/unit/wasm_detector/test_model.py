@@ -183,10 +183,12 @@ def test_parts_for_noise_and_messengers_of_other_signals_are_refused():
         {"most": 1.5},
         {"unchanged": ("bandwidth",)},
         {"unchanged": (TOGETHER,)},
+        {"offset": float("nan")},
     ):
         with pytest.raises(ModelError, match="other signals"):
             check_model(replace(model, noise=replace(model.noise, **torn)))
-    for torn in ({"estimate": model.messenger.estimate[:-1]}, {"most": -0.1}, {"most": float("nan")}):
+    nan = float("nan")
+    for torn in ({"estimate": model.messenger.estimate[:-1]}, {"most": -0.1}, {"most": nan}, {"offset": nan}):
         with pytest.raises(ModelError, match="other signals"):
             check_model(replace(model, noise=None, messenger=replace(model.messenger, **torn)))
     for kept in ({"noise": None}, {"messenger": None}):

@@ -390,3 +390,27 @@ def test_clicks_that_are_all_alike_are_no_copies(seed, below_db, seconds):
         )
         < 0.3
     )
+
+
+def pulses(hertz: float, seed: int, *, jitter: float = 0.0, drift: float = 0.0) -> Samples:
+    """Return pulses that are all alike, each a little early or late, or at a rate that goes up and down slowly."""
+    rng = np.random.default_rng(seed)
+    at, fine = 0.001, np.zeros(4 * N)
+    while at < 4.0 - 0.001:
+        fine[round(at * 4 * RATE)] = 1.0
+        rate = hertz * (1.0 + drift * np.sin(4.4 * at))
+        at += (1.0 + jitter * rng.normal()) / rate
+    shape = rng.normal(size=60) * np.exp(-np.arange(60) / 10.0)
+    return fftconvolve(fine.reshape(-1, 4).sum(axis=1), shape)[:N]
+
+
+@pytest.mark.parametrize(
+    ("wander", "below_db"), [({"jitter": 0.003}, 8.0), ({"drift": 0.001}, 15.0), ({"drift": 0.001}, 25.0)]
+)
+@pytest.mark.parametrize("hertz", [100.0, 200.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_buzz_that_wanders_a_little_is_no_copy(seed, hertz, wander, below_db):
+    """Of a shaver, or of mains on a tape: too wide for one line, and bound to itself all the same."""
+    buzz = pulses(hertz, seed, **wander)
+    level = voice(seed).std() / buzz.std() * 10.0 ** (-below_db / 20.0)
+    assert added(voice(seed) + level * buzz, voice(seed)) < 1.0
