@@ -4,7 +4,7 @@ log-odds = bias + sum over signals of the speech-weighted mean over segments of 
 
 In a noisy segment most signals have less to say: their contributions shrink by a share that is estimated from the same
 numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`. Signals that
-noise without a pattern can hide, but not make, count as ever. From a segment that seems to have been sent by a messenger
+noise without a pattern can hide, but not make, count as ever. From a segment that seems to have come over a messenger
 something is taken off; that belongs to `together` as well.
 """
 

@@ -67,8 +67,8 @@ Echoes and rooms make a spectrum rise and fall in wide waves, what repeats itsel
 """
 
 WAVES = 2.0
-"""How much of what rises around a line, over the spectrum's mean, is taken for such waves. An echo of half the loudness
-makes 2.3. A tone that wanders a little is as wide as that, too, but higher: it stays a line.
+"""How much of what rises around a line, in means of the spectrum, is taken for such waves: an echo half as loud as the
+voice makes 1.8. A tone that wanders a little rises around itself as well, but higher, and stays a line.
 """
 
 SOFTLY = 0.1

@@ -32,7 +32,9 @@ def workload(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         Part(name, one, one, none, 0.1, np.zeros(1), np.ones((2, 1)), (0.0, 0.0), 1.0) for name in NAMES
     )
     requires = tuple(Requirement(name, "acme", "1.0", "a" * 64) for name in NAMES)
-    own = replace(packaged, parts=(*packaged.parts[:-1], *parts), noise=None, requires=requires)
+    own = replace(
+        packaged, parts=(*packaged.parts[:-1], *parts), noise=None, messenger=None, requires=requires
+    )
     for place in (browser, model):
         monkeypatch.setattr(place, "load_model", lambda: own)
     monkeypatch.setattr(browser, "installed", {})
