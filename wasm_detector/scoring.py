@@ -90,9 +90,8 @@ def check_model(model: Model) -> None:
     if model.noise:
         sizes = {model.noise.part.centre.size, model.noise.estimate.size}
         is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
-        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1]) or not math.isfinite(
-            model.noise.offset
-        )
+        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1])
+        is_torn |= not math.isfinite(model.noise.offset)
     if model.messenger:
         is_torn |= (
             trained[-1:] != [TOGETHER]

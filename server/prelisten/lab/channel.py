@@ -31,7 +31,7 @@ SENT_FROM, SENT_TO, SENT_MOST = 0.4, 0.8, 0.2
 """From which estimate of a messenger's codec on something is taken off, from which on most, and how much that is.
 
 In log-odds before calibration, which multiplies them by about 3.5. Over Opus at 24 kbit/s genuine clips rise by 0.4 in
-the mean, and 12 to 13 % of them reached `high`, which is meant for 5 %: with this much taken off, 5 to 6 % do.
+the mean, and 12 to 13 % of them reached `high`, which is meant for 5 %: with this much taken off, 4 to 6 % do.
 """
 
 
