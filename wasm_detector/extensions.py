@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from wasm_detector.errors import ExtensionError
 from wasm_detector.hint import Reason
-from wasm_detector.model import MESSENGER, NOISE, Model, check_equipped
+from wasm_detector.model import EXPERTS, MESSENGER, Model, check_equipped
 from wasm_detector.reasons import EXTENSION_FAILED, EXTENSION_HEARD
 from wasm_detector.signals import KINDS, Description
 
@@ -141,7 +141,7 @@ def words(name: str, extension: Extension, value: float, language: str = "en") -
 
 def check_extension(name: str, found: object) -> Extension:
     """Return `found` when it keeps to the protocol; raise `ExtensionError` that says what to change."""
-    if not _NAME.fullmatch(name) or name in (*KINDS, NOISE, MESSENGER):
+    if not _NAME.fullmatch(name) or name in (*KINDS, *EXPERTS, MESSENGER):
         raise ExtensionError(
             f"Extension {name!r}: its name is taken, or not a-z, 0-9 and _. Rename its entry point."
         )

@@ -3,7 +3,7 @@
 A model is a safetensors file: the length of a JSON header (eight bytes, little-endian), the header, the arrays end to
 end. The header tells each array's type, shape and place. Its `__metadata__` holds, as JSON text under `model`, what is
 no array: layout, name, version, digest of the training data, thresholds, each part's name, steps and offsets, the same
-of the part for noise, and what is taken off messengers' recordings.
+of the experts, and what is taken off messengers' recordings.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ from wasm_detector.errors import ModelError
 if TYPE_CHECKING:
     from wasm_detector.extensions import Extension
 
-FORMAT = 7
+FORMAT = 8
 """Version of the file's layout."""
 
-READABLE = (4, 5, 6, FORMAT)
-"""The layouts that are read; another one is refused. A file of layout 4 has no part for noise; that of a file of layout
-5 stands in for every signal. Up to layout 6 nothing is taken off messengers' recordings."""
+READABLE = (4, 5, 6, 7, FORMAT)
+"""The layouts that are read; another one is refused. A file of layout 4 has no experts; those of layouts 5 to 7 have
+one, for noise, which in layout 5 stands in for every signal. Up to layout 6 nothing is taken off messengers'
+recordings."""
 
 FILE_NAME = "model.safetensors"
 
-NOISE = "noise"
-"""The name of the part for noise in the file. No signal has it."""
+EXPERTS = ("noise", "narrow_band")
+"""The names of the experts in the file. No signal has one of them."""
 
 MESSENGER = "messenger"
 """The name of the estimate of a messenger's codec in the file. No signal has it."""
@@ -108,12 +109,13 @@ def _times(matrix: NDArray[np.int8], vector: NDArray[np.float64]) -> NDArray[np.
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """What a model does in noise: a linear estimate of it, and a part that then stands in for the others.
+class Expert:
+    """A part for recordings that something covers, noise or a telephone's narrow band, and an estimate of that.
 
-    Both see all signals' numbers. With z as in `Part`, by the centre and scale of `part`, the part that stands in has a
-    share of clip(offset + estimate @ z, 0, most); `estimate`: shape=(k,). Its contribution is the log-odds of spoof,
-    but for the model's bias and for the signals named in `unchanged`, which count as ever.
+    It stands in for the others as far as the estimate says, as in a mixture of experts (Jacobs et al. 1991, "Adaptive
+    mixtures of local experts"). Both see all signals' numbers. With z as in `Part`, by the centre and scale of `part`,
+    it has a share of clip(offset + estimate @ z, 0, most); `estimate`: shape=(k,). Its contribution is the log-odds of
+    spoof, but for the model's bias and for the signals named in `unchanged`, which count as ever.
     """
 
     part: Part
@@ -123,7 +125,7 @@ class Noise:
     unchanged: tuple[str, ...] = ()
 
     def hear(self, vector: NDArray[np.floating]) -> tuple[float, float]:
-        """Return the share (0 where there is no noise), and what `part` makes of `vector`, shape=(k,)."""
+        """Return the share (0 where nothing is covered), and what `part` makes of `vector`, shape=(k,)."""
         share = min(max(self.offset + float(self.estimate @ self.part.standardise(vector)), 0.0), self.most)
         return share, self.part.contribute(vector)[0] if share else 0.0
 
@@ -165,7 +167,8 @@ class Model:
 
     Log-odds of spoof = `bias` + contributions; of speech = `speech_bias` + contributions. Bands start at
     `elevated` and `high` (probabilities); below `speech_floor` (probability of speech) nothing is scored.
-    `noise` is what it does in noise, and `messenger` with what was sent by one, where it was trained with that.
+    `experts` stand in one after the other, each for what the ones before leave; `messenger` is for what was sent by
+    one. A model has what it was trained with.
     `requires` are the signals of an operator's own among the parts, `own` what measures them, by name: a model as it is
     read has none, and cannot score before `extensions.equip`.
     """
@@ -179,7 +182,7 @@ class Model:
     high: float
     speech_floor: float
     sha256: str
-    noise: Noise | None = None
+    experts: tuple[Expert, ...] = ()
     messenger: Messenger | None = None
     requires: tuple[Requirement, ...] = ()
     own: Mapping[str, Extension] = field(default_factory=dict)
@@ -225,12 +228,17 @@ def _part(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Part:
     )
 
 
-def _noise(stored: dict[str, Any] | None, arrays: dict[str, NDArray[Any]]) -> Noise | None:
-    if stored is None:
-        return None
-    return Noise(
+def stored_experts(stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a file says of its experts, in any layout that is read."""
+    for_noise = stored.get("noise")
+    experts: list[dict[str, Any]] = stored.get("experts", [] if for_noise is None else [for_noise])
+    return experts
+
+
+def _expert(stored: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Expert:
+    return Expert(
         _part(stored, arrays),
-        arrays[f"{NOISE}.estimate"],
+        arrays[f"{stored['name']}.estimate"],
         stored["estimate_offset"],
         stored["most"],
         tuple(stored.get("unchanged", ())),
@@ -262,7 +270,7 @@ def parse_model(raw: bytes) -> Model:
             high=stored["high"],
             speech_floor=stored["speech_floor"],
             sha256=hashlib.sha256(raw).hexdigest(),
-            noise=_noise(stored.get(NOISE), arrays),
+            experts=tuple(_expert(one, arrays) for one in stored_experts(stored)),
             messenger=_messenger(stored.get(MESSENGER), arrays),
             requires=tuple(Requirement(**one) for one in stored.get("extensions", ())),
         )

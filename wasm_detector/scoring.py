@@ -2,10 +2,10 @@
 
 log-odds = bias + sum over signals of the speech-weighted mean over segments of that signal's contribution
 
-In a noisy segment most signals have less to say: their contributions shrink by a share that is estimated from the same
-numbers, and what a part trained on noise says counts by that share instead. It belongs to `together`. Signals that
-noise without a pattern can hide, but not make, count as ever. From a segment that seems to have come over a messenger
-something is taken off; that belongs to `together` as well.
+In noise, or in a telephone's narrow band, most signals have less to say: their contributions shrink by a share that is
+estimated from the same numbers, and what an expert for such segments says counts by that share instead. It belongs to
+`together`. Signals that such a cover can hide, but not make, count as ever. From a segment that seems to have come over
+a messenger something is taken off; that belongs to `together` as well.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ def check_model(model: Model) -> None:
     odd = sorted(set(trained) - set(KINDS) - set(model.own)) or sorted(repeated)
     *own, last = (part.centre.size for part in model.parts) if model.parts else (0,)
     is_torn = TOGETHER in trained[:-1] or (trained[-1:] == [TOGETHER] and sum(own) != last)
-    if model.noise:
-        sizes = {model.noise.part.centre.size, model.noise.estimate.size}
-        is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= model.noise.most <= 1.0
-        is_torn |= not set(model.noise.unchanged) <= set(trained[:-1])
-        is_torn |= not math.isfinite(model.noise.offset)
+    for expert in model.experts:
+        sizes = {expert.part.centre.size, expert.estimate.size}
+        is_torn |= trained[-1:] != [TOGETHER] or sizes != {last} or not 0.0 <= expert.most <= 1.0
+        is_torn |= not set(expert.unchanged) <= set(trained[:-1])
+        is_torn |= not math.isfinite(expert.offset)
     if model.messenger:
         is_torn |= (
             trained[-1:] != [TOGETHER]
@@ -168,9 +168,9 @@ def _weigh(
     described = describe_all(features, [part.name for part in model.parts], known)
     weighed = [part.contribute(one.vector) for part, one in zip(model.parts, described, strict=True)]
     spoof, speech, nearest = (np.array(column) for column in zip(*weighed, strict=True))
-    if model.noise:
-        share, instead = model.noise.hear(described[-1].vector)
-        spoof *= [1.0 if part.name in model.noise.unchanged else 1.0 - share for part in model.parts]
+    for expert in model.experts:
+        share, instead = expert.hear(described[-1].vector)
+        spoof *= [1.0 if part.name in expert.unchanged else 1.0 - share for part in model.parts]
         spoof[-1] += share * instead
     if model.messenger:
         spoof[-1] -= model.messenger.taken_off(model.parts[-1].standardise(described[-1].vector))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from prelisten.lab.modelfile import pack
-from wasm_detector.model import FILE_NAME, MESSENGER, NOISE, Requirement, parse_model, unpack
+from wasm_detector.model import EXPERTS, FILE_NAME, MESSENGER, Requirement, parse_model, unpack
 from wasm_detector.signals import TOGETHER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,13 +23,13 @@ LEFT_BEHIND = shutil.ignore_patterns("__pycache__", ".*", "node_modules", "*.br"
 def weighing(required: Requirement, *, at: float, width: float, weight: float) -> bytes:
     """Return the package's model with one more signal, heaviest where that signal is near `at`.
 
-    Every score is `high`, so that the reasons are told; what sums up all signals at once is left out, and with it what
-    is done in noise and about messengers.
+    Every score is `high`, so that the reasons are told; what sums up all signals at once is left out, and with it the
+    experts and what is done about messengers.
     """
     stored, arrays = unpack((DETECTOR / FILE_NAME).read_bytes())
     kept = [part for part in stored["parts"] if part["name"] != TOGETHER]
-    del stored[NOISE], stored[MESSENGER]
-    left_out = tuple(f"{part}." for part in (TOGETHER, NOISE, MESSENGER))
+    del stored["experts"], stored[MESSENGER]
+    left_out = tuple(f"{part}." for part in (TOGETHER, *EXPERTS, MESSENGER))
     arrays = {name: array for name, array in arrays.items() if not name.startswith(left_out)}
     name = required.name
     arrays |= {

@@ -19,7 +19,7 @@ from prelisten.errors import ConfigError
 from prelisten.lab.corpus import Clip, read_manifest
 from prelisten.lab.hearing import FAILURES, hear_trusted
 from prelisten.lab.modelfile import pack
-from wasm_detector.model import FILE_NAME, Model, parse_model, unpack
+from wasm_detector.model import FILE_NAME, FORMAT, MESSENGER, Model, parse_model, stored_experts, unpack
 from wasm_detector.scoring import logit
 
 PACKAGED = Path(str(resources.files("wasm_detector").joinpath(FILE_NAME)))
@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def rescale(model: bytes, slope: float, shift: float, edges: dict[str, float]) -> bytes:
-    """Return the model file with log-odds of spoof = slope * old + shift, and other bands; speech stays as it is."""
+    """Return the model file with log-odds of spoof = slope * old + shift, and other bands; speech stays as it is.
+
+    It has the newest layout, whatever layout `model` has.
+    """
     stored, arrays = unpack(model)
 
     def rescaled(part: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +51,13 @@ def rescale(model: bytes, slope: float, shift: float, edges: dict[str, float]) -
         return part | {"offset": [part["offset"][0] * slope, part["offset"][1]]}
 
     changed = {"parts": [rescaled(part) for part in stored["parts"]], "bias": stored["bias"] * slope + shift}
-    if stored.get("noise"):
-        changed["noise"] = rescaled(stored["noise"])
-    return pack(stored | changed | edges, arrays)
+    changed |= {"format": FORMAT, "experts": [rescaled(expert) for expert in stored_experts(stored)]}
+    if stored.get(MESSENGER):
+        taken_off, estimate = stored[MESSENGER], f"{MESSENGER}.estimate"
+        arrays[estimate] = (slope * arrays[estimate]).astype(arrays[estimate].dtype)
+        changed[MESSENGER] = {name: slope * taken_off[name] for name in ("estimate_offset", "most")}
+    kept = {name: value for name, value in stored.items() if name != "noise"}
+    return pack(kept | changed | edges, arrays)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,6 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
             f"At least {MIN_CLIPS} bona fide and {MIN_CLIPS} spoof recordings that can be scored are needed."
         )
     slope, shift = platt(logits, is_spoof)
+    if slope <= 0.0:
+        raise ConfigError(
+            "On these recordings the model's scores fall where they should rise. Check the manifest's labels."
+        )
     scores = 1.0 / (1.0 + np.exp(-(slope * logits + shift)))
     one_domain = np.full((~is_spoof).sum(), "own")
     edges = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prelisten.lab.channel import BESIDE_NOISE, NOISE_MOST, SENT_MOST
+from prelisten.lab.channel import ASKED_MOST, BESIDE_COPY, SENT_MOST
 from prelisten.lab.corpus import DEGRADED, NOISY, Corpus
 from prelisten.lab.fit import ALONE, Calibration
 from prelisten.lab.regression import COPY_WEIGHT, REBUILT_WEIGHT
@@ -174,15 +174,17 @@ trained on. A second sum over the signals' bumps (logistic regression) measures 
 counts by the square root of its clips, and recordings as people make them count as much as clean ones. While fitting,
 each clean source has a level of its own, forgotten afterwards: the weights learn what differs within a source.
 
-In noise another part, over all signals' numbers too, counts up to {100 * NOISE_MOST:.0f} %, and those fitted together
-so much less; a linear estimate of the noise from the same numbers says how much. Another estimate, of a messenger's
-codec, takes up to {SENT_MOST} off the log-odds before calibration. Both belong to `together`.
+In noise an expert, over all signals' numbers too, counts up to {100 * ASKED_MOST:.0f} %, and those fitted
+together so much less; a linear estimate of the noise from the same numbers says how much. So does another expert in a
+telephone's narrow band. An estimate of a messenger's codec takes up to {SENT_MOST} off the log-odds before
+calibration. All that belongs to `together`.
 {_own_signals(card.requires)}
 Trained on besides: a copy of each clip over codecs, telephones, rooms, noise filters or beats that repeat (weight
 {COPY_WEIGHT[DEGRADED]}), and of each clean genuine clip a copy that was taken apart and rebuilt (weight
-{REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. The part for noise is trained on
-{len(NOISY)} copies of each clip of speech with noise 14 to 26 dB below, white or darker, and on the clips (weight
-{BESIDE_NOISE}), the estimate of a messenger's codec on a copy over Opus at 12 to 48 kbit/s. Copies stay in the fold of
+{REBUILT_WEIGHT}), labelled spoof: what differs there is the rebuilding alone. The expert for noise is trained on
+{len(NOISY)} copies of each clip of speech with noise 14 to 26 dB below, white or darker, that for narrow bands on a
+copy over a telephone (8 kHz, one in six through mu-law, one in three through GSM 06.10), both on the clips, too (weight
+{BESIDE_COPY}); the estimate of a messenger's codec on a copy over Opus at 12 to 48 kbit/s. Copies stay in the fold of
 their source.
 All figures below are of scores by fits that knew nothing of the source.
 
@@ -229,7 +231,7 @@ points, and how many genuine clips reach the band `high`. Gain and polarity chan
 
 {_robustness(card.conditions)}
 
-Noise of other loudness and colour: the part for noise has met neither 10 nor 30 dB, nor fans.
+Noise of other loudness and colour: the expert for noise has met neither 10 nor 30 dB, nor fans.
 
 {_robustness(card.noises)}
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from prelisten.checks.additions import load_extensions
 from prelisten.errors import BadRequestError, ConfigError
-from prelisten.lab.degrade import CONDITIONS, NOISES, degrade, in_noise, opus
+from prelisten.lab.degrade import CONDITIONS, NOISES, degrade, in_noise, opus, telephone
 from prelisten.lab.resynthesis import METHODS
 from prelisten.wheels import Wheel
 from wasm_detector.extensions import describe_own
@@ -40,8 +40,8 @@ WILD = "wild"
 class Clip:
     """One row of a manifest. `split` is the name of the manifest's folder; what it does not say is empty.
 
-    `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, one of `NOISY`, `SENT`, a
-    method of `resynthesis` (its label is then `spoof`) or a condition of `degrade`.
+    `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, one of `NOISY`, `SENT`,
+    `NARROW`, a method of `resynthesis` (its label is then `spoof`) or a condition of `degrade`.
     """
 
     id: str
@@ -62,6 +62,8 @@ NOISY = ("noisy", "noisy again")
 """Two copies of each clip of speech, in noise of another loudness and colour."""
 SENT = "sent"
 """A copy of each clip of speech as messengers send it."""
+NARROW = "narrow"
+"""A copy of each clip of speech over a telephone."""
 
 
 def read_manifest(manifest: Path) -> list[Clip]:
@@ -103,7 +105,7 @@ def _language(stated: str) -> str:
 
 
 def copies(clips: Sequence[Clip]) -> list[Clip]:
-    """Return what is trained on besides: each clip degraded, clean genuine ones rebuilt, speech in noise and as sent.
+    """Return what is trained on besides: each clip degraded, clean genuine ones rebuilt, speech covered and as sent.
 
     A genuine recording from a phone is left alone: what its own codec and noise filter did to it looks much like a
     rebuilding. Which of the methods rebuilds a clip follows from its id.
@@ -118,7 +120,12 @@ def copies(clips: Sequence[Clip]) -> list[Clip]:
             )
             for clip in rebuilt
         ),
-        *(replace(clip, made=name) for name in (*NOISY, SENT) for clip in clips if clip.label != "nonspeech"),
+        *(
+            replace(clip, made=name)
+            for name in (*NOISY, SENT, NARROW)
+            for clip in clips
+            if clip.label != "nonspeech"
+        ),
     ]
 
 
@@ -127,7 +134,13 @@ def _seed(clip: Clip) -> int:
     return zlib.crc32(clip.id.encode())
 
 
-CHANGES = {DEGRADED: degrade, SENT: opus} | dict.fromkeys(NOISY, in_noise) | METHODS | CONDITIONS | NOISES
+CHANGES = (
+    {DEGRADED: degrade, SENT: opus, NARROW: telephone}
+    | dict.fromkeys(NOISY, in_noise)
+    | METHODS
+    | CONDITIONS
+    | NOISES
+)
 """What `Clip.made` may name."""
 
 

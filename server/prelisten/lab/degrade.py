@@ -1,7 +1,7 @@
 """Copies of recordings as they come over codecs, telephones, rooms and cleaning filters; the label stays.
 
 `CONDITIONS` are the fixed ones of the robustness table, `NOISES` more of them; `degrade` draws one or two at random for
-training, and `in_noise` is what the part for noise is trained on.
+training, and `in_noise` and `telephone` are what the experts are trained on.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _strike(n: int, rng: np.random.Generator) -> Samples:
 
 
 in_noise: Change = partial(noisy, snr_db=(14.0, 26.0))
-"""What the part for noise is trained on."""
+"""What the expert for noise is trained on."""
 
 CODECS: tuple[Change, ...] = (mp3, aac, opus, vorbis, telephone, narrowed)
 CHANGES: dict[Change, float] = {

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prelisten.lab.channel import (
-    NOISE_MOST,
+    ASKED_MOST,
     SENT_MOST,
+    FittedExpert,
     FittedMessenger,
-    FittedNoise,
+    fit_experts,
     fit_messenger,
-    fit_noise,
 )
 from prelisten.lab.corpus import Corpus, pick
 from prelisten.lab.layout import (
@@ -41,7 +41,7 @@ from prelisten.lab.regression import (
     separate,
     training_weight,
 )
-from wasm_detector.model import FORMAT, MESSENGER, NOISE
+from wasm_detector.model import FORMAT, MESSENGER
 
 ALONE = {"spectral_images": 0.4}
 """The signals that are fitted alone, and how much their log-odds count, where those of all others together count 1.
@@ -57,7 +57,7 @@ SEED = 20
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A fitted detector, not yet calibrated. `noise`, `messenger`: where there were copies for it.
+    """A fitted detector, not yet calibrated. `experts`, `messenger`: where there were copies for it.
 
     `weights[k]`: shape=(n_landmarks, 2), one column for spoof and one for speech; `offsets`: shape=(n_signals, 2).
     """
@@ -67,7 +67,7 @@ class Fitted:
     weights: tuple[Matrix, ...]
     offsets: Matrix
     bias: tuple[float, float]
-    noise: FittedNoise | None = None
+    experts: tuple[FittedExpert, ...] = ()
     messenger: FittedMessenger | None = None
 
     def contributions(self, vectors: Matrix) -> Matrix:
@@ -77,8 +77,8 @@ class Fitted:
             for layout, weights, where in zip(self.layouts, self.weights, slices_of(self.recipe), strict=True)
         ]
         found = np.asarray(np.stack(parts, axis=1) + self.offsets)
-        if self.noise:
-            share, instead = self.noise.hear(vectors)
+        for expert in self.experts:
+            share, instead = expert.hear(vectors)
             found[:, ~np.isin(self.recipe.parts, list(ALONE)), 0] *= 1.0 - share[:, None]
             found[:, -1, 0] += share * (instead - self.bias[0])
         if self.messenger:
@@ -138,11 +138,9 @@ def fit(corpus: Corpus, recipe: Recipe, *, seed: int = SEED) -> Fitted:
     weights.append(np.stack([together.share * clips, np.zeros(clips.size)], axis=1))
     fitted = Fitted(recipe, (*own, together), tuple(weights), offsets, (spoof_bias, speech_bias))
     centred = _centred(pick(corpus, is_original), fitted)
-    noise = fit_noise(corpus, recipe, seed=seed)
-    if noise:
-        moved = (offsets - centred.offsets)[np.isin(recipe.parts, list(ALONE)), 0]
-        noise = replace(noise, bias=noise.bias + float(moved.sum()))
-    return replace(centred, noise=noise, messenger=fit_messenger(corpus, together))
+    moved = float((offsets - centred.offsets)[np.isin(recipe.parts, list(ALONE)), 0].sum())
+    experts = [replace(one, bias=one.bias + moved) for one in fit_experts(corpus, recipe, seed=seed)]
+    return replace(centred, experts=tuple(experts), messenger=fit_messenger(corpus, together))
 
 
 def _centred(corpus: Corpus, fitted: Fitted) -> Fitted:
@@ -197,8 +195,10 @@ def store(fitted: Fitted, calibration: Calibration, data_sha256: str) -> bytes:
         "speech_floor": calibration.speech_floor,
         "parts": parts,
     }
-    if fitted.noise:
-        settings[NOISE], stored = _stored_noise(fitted, calibration, bias)
+    settings["experts"] = []
+    for expert in fitted.experts:
+        one, stored = _stored_expert(expert, fitted.recipe, calibration, bias)
+        settings["experts"].append(one)
         arrays |= stored
     if fitted.messenger:
         scale = calibration.slope
@@ -220,21 +220,19 @@ def _stored_part(name: str, layout: Layout, recipe: Recipe, offset: Matrix) -> d
     }
 
 
-def _stored_noise(
-    fitted: Fitted, calibration: Calibration, bias: float
+def _stored_expert(
+    expert: FittedExpert, recipe: Recipe, calibration: Calibration, bias: float
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Return the part for noise as it is stored. `bias`: the model's, which its contribution comes on top of."""
-    noise = fitted.noise
-    assert noise is not None
-    offset = np.array([calibration.slope * noise.bias + calibration.shift - bias, 0.0])
-    part = _stored_part(NOISE, noise.layout, fitted.recipe, offset)
-    weights = np.stack([calibration.slope * noise.weights, np.zeros(noise.weights.size)])
-    arrays = _stored_arrays(noise.layout, weights, fitted.recipe.direction_step) | {
-        "estimate": noise.estimate.astype("<f4")
+    """Return an expert as it is stored. `bias`: the model's, which its contribution comes on top of."""
+    offset = np.array([calibration.slope * expert.bias + calibration.shift - bias, 0.0])
+    part = _stored_part(expert.name, expert.layout, recipe, offset)
+    weights = np.stack([calibration.slope * expert.weights, np.zeros(expert.weights.size)])
+    arrays = _stored_arrays(expert.layout, weights, recipe.direction_step) | {
+        "estimate": expert.estimate.astype("<f4")
     }
-    named = {f"{NOISE}.{what}": array for what, array in arrays.items()}
-    unchanged = [name for name in fitted.recipe.signals if name in ALONE]
-    return part | {"estimate_offset": noise.offset, "most": NOISE_MOST, "unchanged": unchanged}, named
+    named = {f"{expert.name}.{what}": array for what, array in arrays.items()}
+    unchanged = [name for name in recipe.signals if name in ALONE]
+    return part | {"estimate_offset": expert.offset, "most": ASKED_MOST, "unchanged": unchanged}, named
 
 
 def _stored_arrays(layout: Layout, weights: Matrix, direction_step: float) -> dict[str, NDArray[Any]]:

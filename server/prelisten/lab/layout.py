@@ -28,7 +28,7 @@ COPIES_AMONG_LANDMARKS = 0.25
 class Recipe:
     """One kind of detector: its signals, and how many landmarks each of their parts has.
 
-    `n_landmarks_noise`, `n_directions_noise`: of the part for noise.
+    `n_landmarks_expert`, `n_directions_expert`: of each expert.
     `n_directions`: in how many directions the part over all signals sees its numbers. `together_share`: how much that
     part may weigh, in signals. `name` goes into the detector's id.
 
@@ -41,8 +41,8 @@ class Recipe:
     signals: tuple[str, ...]
     n_landmarks: int
     n_directions: int
-    n_landmarks_noise: int
-    n_directions_noise: int
+    n_landmarks_expert: int
+    n_directions_expert: int
     together_share: float = 30.0
     n_levels: int = 127
     n_levels_together: int = 127
@@ -61,8 +61,8 @@ RECIPES = {
         tuple(kind.name for kind in SIGNALS),
         n_landmarks=96,
         n_directions=96,
-        n_landmarks_noise=800,
-        n_directions_noise=64,
+        n_landmarks_expert=800,
+        n_directions_expert=64,
         n_levels=16,
         n_levels_together=32,
         direction_step=1.0 / 128.0,
@@ -72,8 +72,8 @@ RECIPES = {
         tuple(kind.name for kind in FORENSIC_SIGNALS),
         n_landmarks=192,
         n_directions=200,
-        n_landmarks_noise=1200,
-        n_directions_noise=96,
+        n_landmarks_expert=1200,
+        n_directions_expert=96,
     ),
 }
 """The browser's detector, and the server's forensic one."""

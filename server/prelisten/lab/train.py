@@ -21,7 +21,17 @@ from rich.progress import track
 from prelisten.checks.additions import MODELS, required_by
 from prelisten.config import load_config
 from prelisten.errors import ConfigError
-from prelisten.lab.corpus import NOISY, SENT, Clip, Corpus, copies, describe_corpus, pick, read_manifest
+from prelisten.lab.corpus import (
+    NARROW,
+    NOISY,
+    SENT,
+    Clip,
+    Corpus,
+    copies,
+    describe_corpus,
+    pick,
+    read_manifest,
+)
 from prelisten.lab.degrade import CONDITIONS, NOISES
 from prelisten.lab.hearing import TIERS
 from prelisten.wheels import Wheel, listed_wheels
@@ -119,11 +129,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _folds(clips: Sequence[Clip]) -> NDArray[np.int64]:
     """Return each clip's fold. The card must not change the model, so `clips` are those of a run with all conditions.
 
-    Noise and messengers have no say in which sources go together: figures can be compared with those from before them.
+    Noise, telephones and messengers have no say in which sources go together: figures can be compared with those from
+    before them.
     """
     from prelisten.lab.folds import fold_numbers
 
-    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, SENT, *NOISES)])
+    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, SENT, NARROW, *NOISES)])
     fold_of = dict(zip(counted, fold_numbers(counted), strict=True))
     return np.array([fold_of[clip.source] for clip in clips])
 

@@ -33,7 +33,7 @@ def workload(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     )
     requires = tuple(Requirement(name, "acme", "1.0", "a" * 64) for name in NAMES)
     own = replace(
-        packaged, parts=(*packaged.parts[:-1], *parts), noise=None, messenger=None, requires=requires
+        packaged, parts=(*packaged.parts[:-1], *parts), experts=(), messenger=None, requires=requires
     )
     for place in (browser, model):
         monkeypatch.setattr(place, "load_model", lambda: own)

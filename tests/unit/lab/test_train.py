@@ -14,9 +14,10 @@ import soundfile
 
 from prelisten.errors import ConfigError
 from prelisten.lab import calibrate, train
-from prelisten.lab.channel import lay_out_noise
+from prelisten.lab.channel import lay_out_expert
 from prelisten.lab.corpus import (
     DEGRADED,
+    NARROW,
     NOISY,
     SENT,
     Clip,
@@ -32,13 +33,14 @@ from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.folds import calibrate as calibrate_on
 from prelisten.lab.layout import RECIPES, slices_of
 from prelisten.lab.metrics import auc
+from prelisten.lab.modelfile import pack
 from prelisten.lab.nuisance import explained_by_nuisance
 from prelisten.lab.regression import COPY_WEIGHT, source_weight, training_weight
 from prelisten.lab.report import by_family, by_group, interval
 from prelisten.lab.resynthesis import METHODS
 from tests.recordings import speech_like
 from tests.unit.lab.conftest import write_corpus
-from wasm_detector.model import parse_model
+from wasm_detector.model import EXPERTS, FORMAT, parse_model, unpack
 from wasm_detector.screening import screen
 
 
@@ -90,15 +92,16 @@ def test_the_stored_model_gives_the_fitted_log_odds(trained):
     stored, fitted = parse_model(model.read_bytes()), fit(everything, RECIPES["client"])
     raw = fitted.logits(everything.vectors)[:, 0]
     totals = np.full(len(raw), stored.bias)
-    noise = [stored.noise.hear(row) for row in everything.vectors]
-    assert max(share for share, _ in noise) == stored.noise.most
-    assert min(share for share, _ in noise) == 0.0
+    shares, instead = np.moveaxis(
+        [[expert.hear(row) for expert in stored.experts] for row in everything.vectors], 2, 0
+    )
+    assert shares.max(axis=0).tolist() == [expert.most for expert in stored.experts]
+    assert shares.min(axis=0).tolist() == [0.0, 0.0]
+    left = (1.0 - shares).prod(axis=1)
     for part, where in zip(stored.parts, slices_of(RECIPES["client"]), strict=True):
-        totals += [
-            (1.0 if part.name in stored.noise.unchanged else 1.0 - share) * part.contribute(row)[0]
-            for row, (share, _) in zip(everything.vectors[:, where], noise, strict=True)
-        ]
-    totals += [share * instead for share, instead in noise]
+        own = np.array([part.contribute(row)[0] for row in everything.vectors[:, where]])
+        totals += own if part.name in stored.experts[0].unchanged else left * own
+    totals += shares[:, 0] * instead[:, 0] * (1.0 - shares[:, 1]) + shares[:, 1] * instead[:, 1]
     sent = [stored.messenger.taken_off(stored.parts[-1].standardise(row)) for row in everything.vectors]
     assert max(sent) == stored.messenger.most
     assert min(sent) == 0.0
@@ -132,17 +135,19 @@ def test_a_signal_fitted_alone_is_weighed_by_its_own_numbers(manifest):
     assert np.abs(before - after).max() > 0.01
 
 
-def test_noise_is_estimated_and_another_part_asked(trained):
-    """Of clips that the fit has met as they are the part has no share, in noise much of one."""
+def test_a_cover_is_estimated_and_its_expert_asked(trained):
+    """Of clips that the fit has met as they are, or covered otherwise, it has no share, of those covered so much."""
     model, _, manifest = trained
-    noise = parse_model(model.read_bytes()).noise
+    experts = parse_model(model.read_bytes()).experts
     clips = [clip for clip in read_manifest(manifest) if clip.label != "nonspeech"]
     shares = {}
-    for name in ("", *NOISY):
+    for name in ("", *NOISY, NARROW):
         corpus = describe_corpus([replace(clip, made=name) for clip in clips], RECIPES["client"].signals)
-        shares[name] = np.array([noise.hear(row)[0] for row in corpus.vectors])
+        shares[name] = np.array([[expert.hear(row)[0] for expert in experts] for row in corpus.vectors])
     assert shares[""].max() < 0.1
-    assert min(shares[name].min() for name in NOISY) > 0.3
+    assert min(shares[name][:, 0].min() for name in NOISY) > 0.3
+    assert shares[NARROW][:, 1].min() > 0.3
+    assert max(shares[name][:, 1].max() for name in NOISY) < 0.3
 
 
 def test_a_messengers_codec_is_estimated(trained):
@@ -151,24 +156,24 @@ def test_a_messengers_codec_is_estimated(trained):
     stored = parse_model(model.read_bytes())
     clips = [clip for clip in read_manifest(manifest) if clip.label != "nonspeech"]
     taken = {}
-    for name in ("", *NOISY, SENT):
+    for name in ("", *NOISY, NARROW, SENT):
         corpus = describe_corpus([replace(clip, made=name) for clip in clips], RECIPES["client"].signals)
         taken[name] = [
             stored.messenger.taken_off(stored.parts[-1].standardise(row)) / stored.messenger.most
             for row in corpus.vectors
         ]
-    assert max(max(taken[name]) for name in ("", *NOISY)) < 0.1
+    assert max(max(taken[name]) for name in ("", *NOISY, NARROW)) < 0.1
     assert min(taken[SENT]) > 0.3
 
 
-def test_directions_in_noise_look_past_it():
+def test_directions_under_a_cover_look_past_it():
     """A number that noise covers is guessed from one that it leaves alone, so that copies lie near their originals."""
     rng = np.random.default_rng(5)
     voice = rng.normal(size=(4000, 1))
     originals = voice + 0.1 * rng.normal(size=(4000, 8))
     copies_ = originals + np.r_[np.zeros(4), 5.0 * np.ones(4)] * rng.normal(size=(4000, 8))
-    recipe = replace(RECIPES["client"], n_directions_noise=1)
-    direction = np.abs(lay_out_noise(originals, copies_, recipe, 0).directions[:, 0])
+    recipe = replace(RECIPES["client"], n_directions_expert=1)
+    direction = np.abs(lay_out_expert(originals, copies_, recipe, 0).directions[:, 0])
     assert direction[:4].min() > 3.0 * direction[4:].max()
 
 
@@ -177,7 +182,7 @@ def test_noise_and_messengers_move_no_source_to_another_fold(manifest):
     clips = read_manifest(manifest)
     made = [*clips, *copies(clips), *train._conditions(clips, 4)]
     folds = train._folds(made)
-    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, SENT, *NOISES)]
+    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, SENT, NARROW, *NOISES)]
     np.testing.assert_array_equal(folds[quiet], fold_numbers(np.array([made[k].source for k in quiet])))
     assert {(clip.source, fold) for clip, fold in zip(made, folds, strict=True)} == set(
         zip([clip.source for clip in clips], folds[: len(clips)], strict=True)
@@ -192,9 +197,12 @@ def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
     rebuilt = [clip for clip in made if clip.made in METHODS]
     noisy = [clip for clip in made if clip.made in NOISY]
     assert len(noisy) == len(NOISY) * sum(clip.label != "nonspeech" for clip in clips)
-    sent = [clip for clip in made if clip.made == SENT]
-    assert [clip.id for clip in sent] == [clip.id for clip in clips if clip.label != "nonspeech"]
-    assert len(made) == len(degraded) + len(rebuilt) + len(noisy) + len(sent)
+    for name in (SENT, NARROW):
+        ids = [clip.id for clip in made if clip.made == name]
+        assert ids == [clip.id for clip in clips if clip.label != "nonspeech"]
+    sent, narrow = (next(clip for clip in made if clip.made == name) for name in (SENT, NARROW))
+    n_speech = sum(clip.label != "nonspeech" for clip in clips)
+    assert len(made) == len(degraded) + len(rebuilt) + len(noisy) + 2 * n_speech
     assert {(clip.id, clip.label) for clip in noisy} < {(clip.id, clip.label) for clip in clips}
     assert [(clip.id, clip.label) for clip in degraded] == [(clip.id, clip.label) for clip in clips]
     assert {clip.label for clip in rebuilt} == {"spoof"}
@@ -202,19 +210,19 @@ def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
     assert all(clip.source for clip in made)
     condition = replace(clips[0], made="MP3 64")
     weight = training_weight(
-        describe_corpus([*clips, made[0], rebuilt[0], condition, noisy[0], sent[0]], ["modulation"])
+        describe_corpus([*clips, made[0], rebuilt[0], condition, noisy[0], sent, narrow], ["modulation"])
     )
-    assert weight[-1] == weight[-2] == weight[-3] == 0.0
-    assert weight[-5] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
+    assert weight[-4:].tolist() == [0.0] * 4
+    assert weight[-6] == pytest.approx(COPY_WEIGHT[DEGRADED] * weight[0])
 
 
 def test_phones_recordings_are_not_rebuilt(manifest):
     """What their codecs did to them looks much like a rebuilding."""
     wild = [replace(clip, split="wild") for clip in read_manifest(manifest)]
-    assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY, SENT}
+    assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY, SENT, NARROW}
 
 
-@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, SENT, DEGRADED])
+@pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, SENT, NARROW, DEGRADED])
 def test_every_copy_is_a_sound_of_about_the_same_length(made, manifest):
     """Finite, not silent, at most a codec's delay longer; the same each time, and not the original."""
     clip = read_manifest(manifest)[0]
@@ -420,5 +428,38 @@ def test_calibration_rescales_every_weight_alike(trained, tmp_path):
         np.testing.assert_allclose(after.weights[0], slope * before.weights[0], rtol=1e-6)
         np.testing.assert_array_equal(after.weights[1], before.weights[1])
     noisy, shift = old.parts[-1].centre + 2.0 * old.parts[-1].scale, new.bias - slope * old.bias
-    whole = [model.bias + model.noise.part.contribute(noisy)[0] for model in (old, new)]
-    assert whole[1] == pytest.approx(slope * whole[0] + shift, rel=1e-5)
+    for place in range(len(EXPERTS)):
+        whole = [model.bias + model.experts[place].part.contribute(noisy)[0] for model in (old, new)]
+        assert whole[1] == pytest.approx(slope * whole[0] + shift, rel=1e-5)
+    z = np.random.default_rng(3).normal(size=old.messenger.estimate.size)
+    assert new.messenger.most == pytest.approx(slope * old.messenger.most)
+    np.testing.assert_allclose(new.messenger.estimate @ z, slope * (old.messenger.estimate @ z), rtol=1e-4)
+    assert new.messenger.offset == pytest.approx(slope * old.messenger.offset)
+
+
+def test_a_calibrated_model_has_the_newest_layout(trained):
+    """What reads the older layouts only would look for its experts where they no longer are."""
+    model, _, _ = trained
+    stored, arrays = unpack(model.read_bytes())
+    noise, narrow = stored.pop("experts")
+    kept = {name: array for name, array in arrays.items() if not name.startswith(f"{narrow['name']}.")}
+    before = pack(stored | {"format": 7, "noise": noise}, kept)
+    calibrated = calibrate.rescale(before, 0.5, 0.1, {})
+    assert unpack(calibrated)[0]["format"] == FORMAT
+    assert "noise" not in unpack(calibrated)[0]
+    old, new = parse_model(before), parse_model(calibrated)
+    assert [expert.part.name for expert in new.experts] == ["noise"]
+    np.testing.assert_allclose(
+        new.experts[0].part.weights[0], 0.5 * old.experts[0].part.weights[0], rtol=1e-6
+    )
+
+
+def test_labels_by_which_scores_fall_are_refused(trained, tmp_path):
+    """Turned round, every reason would speak for the opposite."""
+    model, _, manifest = trained
+    text = manifest.read_text().replace("bona_fide,", "X,").replace(",spoof,", ",bona_fide,")
+    wrong, out = manifest.parent / "wrong.csv", tmp_path / "wrong.safetensors"
+    wrong.write_text(text.replace(",X,", ",spoof,"))
+    with pytest.raises(ConfigError, match="Check the manifest's labels"):
+        run(calibrate, wrong, "--model", model, "--out", out)
+    assert not out.exists()

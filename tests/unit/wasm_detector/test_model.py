@@ -105,7 +105,7 @@ def test_a_part_is_the_sum_that_its_docstring_states():
     """Block by block is as well as at once."""
     rng = np.random.default_rng(2)
     model = load_model()
-    for part in (*model.parts, model.noise.part):
+    for part in (*model.parts, *(expert.part for expert in model.experts)):
         vector = part.centre + part.scale * rng.normal(0.0, 2.0, part.centre.size)
         z = np.clip((vector - part.centre) / part.scale, -CLIP, CLIP)
         if part.directions is not None:
@@ -128,33 +128,52 @@ def test_another_layout_is_refused_with_advice():
         parse_model(changed(format=99))
 
 
-def test_the_layout_before_is_still_read():
-    """A model that an operator trained has no part for noise, and is heard as ever."""
+def older(layout: int) -> tuple[dict, dict]:
+    """Return settings and arrays as that layout has them: of the experts the one for noise alone, under its name."""
     stored, arrays = unpack(FILE)
+    noise, *others = stored.pop("experts")
+    left_out = tuple(f"{one['name']}." for one in others)
+    kept = {name: array for name, array in arrays.items() if not name.startswith(left_out)}
+    return stored | {"format": layout, "noise": noise}, kept
+
+
+def test_in_a_layout_before_there_is_one_expert():
+    """A model of layout 7 knows noise, and no narrow bands."""
+    stored, arrays = older(7)
+    before = parse_model(pack(stored, arrays))
+    assert [expert.part.name for expert in before.experts] == ["noise"]
+    assert before.experts[0].unchanged
+    assert before.messenger
+    assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
+
+
+def test_the_first_layout_is_still_read():
+    """A model that an operator trained has no experts, and is heard as ever."""
+    stored, arrays = older(4)
     del stored["noise"], stored["messenger"]
     kept = {name: array for name, array in arrays.items() if not name.startswith(("noise.", "messenger."))}
-    before = parse_model(pack(stored | {"format": 4}, kept))
-    assert before.noise is before.messenger is None
+    before = parse_model(pack(stored, kept))
+    assert before.experts == ()
+    assert before.messenger is None
     assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
 
 
 def test_in_a_layout_before_noise_changes_every_signal():
     """A model that an operator trained is heard as ever: it names no signals that count in noise as without."""
-    stored, arrays = unpack(FILE)
-    assert parse_model(FILE).noise.unchanged
-    before = parse_model(pack(stored | {"format": 5, "noise": stored["noise"] | {"unchanged": []}}, arrays))
+    stored, arrays = older(5)
+    before = parse_model(pack(stored | {"noise": stored["noise"] | {"unchanged": []}}, arrays))
     del stored["noise"]["unchanged"]
-    unnamed = parse_model(pack(stored | {"format": 5}, arrays))
-    assert before.noise.unchanged == unnamed.noise.unchanged == ()
+    unnamed = parse_model(pack(stored, arrays))
+    assert before.experts[0].unchanged == unnamed.experts[0].unchanged == ()
     assert screen(speech_like(4.0, seed=1), 16_000, model=unnamed).spoof_score is not None
 
 
 def test_in_a_layout_before_what_was_sent_counts_as_much():
     """A model of layout 6 takes nothing off."""
-    stored, arrays = unpack(FILE)
+    stored, arrays = older(6)
     del stored["messenger"], arrays["messenger.estimate"]
-    before = parse_model(pack(stored | {"format": 6}, arrays))
-    assert before.noise
+    before = parse_model(pack(stored, arrays))
+    assert before.experts
     assert before.messenger is None
     assert screen(speech_like(4.0, seed=1), 16_000, model=before).spoof_score is not None
 
@@ -174,24 +193,25 @@ def test_a_signal_that_has_changed_since_the_training_is_named():
         score_segment(speech_like(4.0, seed=1), start_s=0.0, end_s=4.0, model=older)
 
 
-def test_parts_for_noise_and_messengers_of_other_signals_are_refused():
+def test_experts_and_estimates_of_other_signals_are_refused():
     """They have to see what the part over all signals sees, and to know those that count as ever."""
     model = load_model()
+    whole, expert = model.experts
     for torn in (
         {"part": model.parts[0]},
-        {"estimate": model.noise.estimate[:-1]},
+        {"estimate": expert.estimate[:-1]},
         {"most": 1.5},
         {"unchanged": ("bandwidth",)},
         {"unchanged": (TOGETHER,)},
         {"offset": float("nan")},
     ):
         with pytest.raises(ModelError, match="other signals"):
-            check_model(replace(model, noise=replace(model.noise, **torn)))
+            check_model(replace(model, experts=(whole, replace(expert, **torn))))
     nan = float("nan")
     for torn in ({"estimate": model.messenger.estimate[:-1]}, {"most": -0.1}, {"most": nan}, {"offset": nan}):
         with pytest.raises(ModelError, match="other signals"):
-            check_model(replace(model, noise=None, messenger=replace(model.messenger, **torn)))
-    for kept in ({"noise": None}, {"messenger": None}):
+            check_model(replace(model, experts=(), messenger=replace(model.messenger, **torn)))
+    for kept in ({"experts": ()}, {"messenger": None}):
         with pytest.raises(ModelError, match="other signals"):
             check_model(replace(model, parts=model.parts[:-1], **kept))
 
@@ -212,7 +232,7 @@ def test_parts_for_noise_and_messengers_of_other_signals_are_refused():
         FILE.replace(b'"data_offsets":[0,', b'"data_offsets":[9,'),
         changed(parts=None),
         changed(parts=[{}]),
-        changed(noise={}),
+        changed(experts=[{}]),
         changed(messenger={}),
     ],
 )

@@ -15,7 +15,7 @@ from tests.recordings import in_noise, speech_like
 from wasm_detector.features import measure
 from wasm_detector.frames import analyse
 from wasm_detector.hint import Band
-from wasm_detector.model import Model, Part, load_model
+from wasm_detector.model import EXPERTS, Model, Part, load_model
 from wasm_detector.reasons import limit_codes, signal_codes
 from wasm_detector.scoring import (
     MIN_SPEECH_S,
@@ -56,12 +56,12 @@ def silent(part: Part) -> Part:
 
 
 def without(model: Model, left_out: int) -> Model:
-    """Return a model whose part says nothing; what noise and messengers change belongs to the last one."""
+    """Return a model whose part says nothing; what experts and messengers change belongs to the last one."""
     parts = (*model.parts[:left_out], silent(model.parts[left_out]), *model.parts[left_out + 1 :])
     if left_out < len(parts) - 1:
         return dataclasses.replace(model, parts=parts)
-    noise = dataclasses.replace(model.noise, part=silent(model.noise.part))
-    return dataclasses.replace(model, parts=parts, noise=noise, messenger=None)
+    experts = tuple(dataclasses.replace(one, part=silent(one.part)) for one in model.experts)
+    return dataclasses.replace(model, parts=parts, experts=experts, messenger=None)
 
 
 def sent(model: Model, share: float) -> Model:
@@ -72,17 +72,23 @@ def sent(model: Model, share: float) -> Model:
     )
 
 
-def told(model: Model, estimate: float) -> Model:
-    """Return a model that takes every segment for as noisy as this: 0 not at all, 1 very."""
-    noise = dataclasses.replace(model.noise, offset=estimate, estimate=0.0 * model.noise.estimate)
-    return dataclasses.replace(model, noise=noise)
+def told(model: Model, *estimates: float) -> Model:
+    """Return a model that takes every segment for covered so by noise, and by a narrow band: 0 not at all, 1 very."""
+    experts = tuple(
+        dataclasses.replace(one, offset=estimate, estimate=0.0 * one.estimate)
+        for one, estimate in zip(model.experts, estimates, strict=True)
+    )
+    return dataclasses.replace(model, experts=experts)
 
 
-@pytest.mark.parametrize(("estimate", "share"), [(0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (0.0, 0.5), (0.3, 1.0)])
+@pytest.mark.parametrize(
+    ("noise", "narrow", "share"),
+    [(0, 0, 0), (0.3, 0, 0), (0, 0.3, 0), (1, 1, 0), (0.4, 0.2, 0), (0, 0, 0.5), (0.3, 0.6, 1)],
+)
 @pytest.mark.parametrize("tier", TIERS)
-def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, estimate, share):
-    """Ablation: a model whose part says nothing gives the same sum without that weight, noisy or sent as well."""
-    model = sent(told(model_of(tier), estimate), share)
+def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, noise, narrow, share):
+    """Ablation: a model whose part says nothing gives the same sum without that weight, covered or sent as well."""
+    model = sent(told(model_of(tier), noise, narrow), share)
     models = [model, *(without(model, k) for k in range(len(model.parts)))]
     whole, *rest = score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
     moved = [whole.contributions.sum() - one.contributions.sum() for one in rest]
@@ -90,36 +96,61 @@ def test_a_signal_taken_out_moves_the_log_odds_by_its_weight(tier, estimate, sha
     assert np.count_nonzero(whole.contributions) == len(model.parts)
 
 
+@pytest.mark.parametrize("place", range(len(EXPERTS)))
 @pytest.mark.parametrize("tier", TIERS)
-def test_in_noise_another_part_stands_in(tier):
-    """By the share by which most other weights shrink, at most `most`; without noise nothing changes at all."""
+def test_under_a_cover_an_expert_stands_in(tier, place):
+    """By the share by which most other weights shrink, at most `most`; without a cover nothing changes at all."""
     model = model_of(tier)
-    shrinks = np.array([part.name not in model.noise.unchanged for part in model.parts[:-1]])
+    expert = model.experts[place]
+    assert expert.part.name == EXPERTS[place]
+    shrinks = np.array([part.name not in expert.unchanged for part in model.parts[:-1]])
     assert 0 < np.count_nonzero(~shrinks) < np.count_nonzero(shrinks)
-    deaf = dataclasses.replace(model, noise=None)
-    models = (deaf, told(model, -1.0), told(model, 0.3), told(model, 2.0))
-    usual, quiet, some, much = (
+    models = [
+        dataclasses.replace(model, experts=()),
+        *(
+            told(model, *(estimate if k == place else -1.0 for k in range(len(EXPERTS))))
+            for estimate in (-1.0, 0.3, 2.0)
+        ),
+    ]
+    usual, clear, some, much = (
         one.contributions for one in score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
     )
-    np.testing.assert_array_equal(quiet, usual)
-    for noisy, share in ((some, 0.3), (much, model.noise.most)):
-        np.testing.assert_allclose(noisy[:-1], np.where(shrinks, 1.0 - share, 1.0) * usual[:-1])
+    np.testing.assert_array_equal(clear, usual)
+    shares = (0.3, expert.most)
+    for covered, share in zip((some, much), shares, strict=True):
+        np.testing.assert_allclose(covered[:-1], np.where(shrinks, 1.0 - share, 1.0) * usual[:-1])
     instead = [
-        (one[-1] - (1.0 - share) * usual[-1]) / share
-        for one, share in ((some, 0.3), (much, model.noise.most))
+        (one[-1] - (1.0 - share) * usual[-1]) / share for one, share in zip((some, much), shares, strict=True)
     ]
     assert instead[0] == pytest.approx(instead[1])
 
 
 @pytest.mark.parametrize("tier", TIERS)
-def test_the_more_noise_the_higher_its_estimate(tier):
-    """White noise over a voice that has some of its own."""
+def test_an_expert_stands_in_for_what_the_one_before_has_left(tier):
+    """In noise and a narrow band: shares multiply, so that together they are never more than all."""
+    model = model_of(tier)
+    models = [told(model, *estimates) for estimates in ((0.0, 0.0), (0.4, 0.0), (0.0, 0.5), (0.4, 0.5))]
+    usual, noisy, narrow, both = (
+        one.contributions.sum() for one in score_by_each(models, VOICE[:64_000], start_s=0, end_s=4)
+    )
+    assert both - narrow == pytest.approx(0.5 * (noisy - usual))
+    assert abs(noisy - usual) > 1e-3
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_cover_is_noticed_by_its_expert(tier):
+    """White noise over a voice that has some of its own; and a telephone's band, which calls in the other one."""
     model = model_of(tier)
     names = [part.name for part in model.parts]
-    quiet, noisy = (
-        describe_all(measure(analyse(sound)), names)[-1].vector for sound in (VOICE[:64_000], NOISY)
+    voice = VOICE[:64_000]
+    telephone = resample_poly(resample_poly(voice, 1, 2), 2, 1).astype(np.float32)
+    quiet, noisy, narrow = (
+        [expert.hear(describe_all(measure(analyse(sound)), names)[-1].vector)[0] for expert in model.experts]
+        for sound in (voice, NOISY, telephone)
     )
-    assert model.noise.hear(noisy)[0] > model.noise.hear(quiet)[0] > 0.0
+    assert noisy[0] > quiet[0] > 0.0
+    assert quiet[1] == noisy[1] == 0.0
+    assert narrow[1] > 0.5 * model.experts[1].most
 
 
 @pytest.mark.parametrize("tier", TIERS)
