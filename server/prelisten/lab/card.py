@@ -231,7 +231,8 @@ points, and how many genuine clips reach the band `high`. Gain and polarity chan
 
 {_robustness(card.conditions)}
 
-Noise of other loudness and colour: the expert for noise has met neither 10 nor 30 dB, nor fans.
+Noise of other loudness and colour: the expert for noise has met neither 10 nor 30 dB, nor fans. And clips of music,
+noise and environment behind the voice, which no copy that is trained on has.
 
 {_robustness(card.noises)}
 

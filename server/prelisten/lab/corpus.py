@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from prelisten.checks.additions import load_extensions
 from prelisten.errors import BadRequestError, ConfigError
-from prelisten.lab.degrade import CONDITIONS, NOISES, degrade, in_noise, opus, telephone
+from prelisten.lab.degrade import BACKGROUNDS, CONDITIONS, NOISES, degrade, in_noise, opus, telephone
 from prelisten.lab.resynthesis import METHODS
 from prelisten.wheels import Wheel
 from wasm_detector.extensions import describe_own
@@ -41,7 +41,8 @@ class Clip:
     """One row of a manifest. `split` is the name of the manifest's folder; what it does not say is empty.
 
     `made`: empty for the recording itself, else what a copy of it went through: `DEGRADED`, one of `NOISY`, `SENT`,
-    `NARROW`, a method of `resynthesis` (its label is then `spoof`) or a condition of `degrade`.
+    `NARROW`, a method of `resynthesis` (its label is then `spoof`) or a condition of `degrade`. `background`: the
+    recording that sounds behind a copy that is one of `BACKGROUNDS`.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Clip:
     made: str = ""
     language: str = ""
     sex: str = ""
+    background: Path | None = None
 
 
 DEGRADED = "degraded"
@@ -129,6 +131,20 @@ def copies(clips: Sequence[Clip]) -> list[Clip]:
     ]
 
 
+def in_front_of_others(clips: Sequence[Clip]) -> list[Clip]:
+    """Return copies of the clips of speech, one for each of `BACKGROUNDS`, in front of the clips that are none.
+
+    Which sound it is follows from the clip's id and the condition. Without such clips there are no copies.
+    """
+    sounds = [clip.path for clip in clips if clip.label == "nonspeech"]
+    return [
+        replace(clip, made=name, background=sounds[zlib.crc32(f"{clip.id} {name}".encode()) % len(sounds)])
+        for name in (BACKGROUNDS if sounds else ())
+        for clip in clips
+        if clip.label != "nonspeech"
+    ]
+
+
 def _seed(clip: Clip) -> int:
     """Return a number that depends on the clip alone, so that the order of the clips does not matter."""
     return zlib.crc32(clip.id.encode())
@@ -141,24 +157,33 @@ CHANGES = (
     | CONDITIONS
     | NOISES
 )
-"""What `Clip.made` may name."""
+"""What `Clip.made` may name where there is no background."""
 
 
 def load_clip(clip: Clip) -> NDArray[np.float32]:
     """Return a clip's samples at 16 kHz, or those of the copy that `made` names (10 ms fades, peak -3 dB, dither)."""
-    samples, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
-    wave = admit(samples.mean(axis=1), rate)
-    original = resample(wave.samples, wave.sample_rate)
+    original = _read(clip.path)
     if not clip.made:
         return original
     rng = np.random.default_rng([_seed(clip), zlib.crc32(clip.made.encode())])
-    made = np.nan_to_num(CHANGES[clip.made](original.astype(np.float64), rng))
+    voice = original.astype(np.float64)
+    if clip.background is None:
+        made = CHANGES[clip.made](voice, rng)
+    else:
+        made = BACKGROUNDS[clip.made](voice, rng, _read(clip.background).astype(np.float64))
+    made = np.nan_to_num(made)
     n_fade = min(160, made.size // 4)
     ramp = (np.arange(n_fade) + 0.5) / n_fade
     made[:n_fade] *= ramp
     made[-n_fade:] *= ramp[::-1]
     made *= 0.7 / max(float(np.abs(made).max()), 1e-9)
     return np.asarray(made + rng.normal(0.0, 0.6 / 32768.0, made.size), dtype=np.float32)
+
+
+def _read(path: Path) -> NDArray[np.float32]:
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    wave = admit(samples.mean(axis=1), rate)
+    return resample(wave.samples, wave.sample_rate)
 
 
 def describe_clip(

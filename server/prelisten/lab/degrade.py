@@ -1,7 +1,7 @@
 """Copies of recordings as they come over codecs, telephones, rooms and cleaning filters; the label stays.
 
-`CONDITIONS` are the fixed ones of the robustness table, `NOISES` more of them; `degrade` draws one or two at random for
-training, and `in_noise` and `telephone` are what the experts are trained on.
+`CONDITIONS` are the fixed ones of the robustness table, `NOISES` and `BACKGROUNDS` more of them; `degrade` draws one or
+two at random for training, and `in_noise` and `telephone` are what the experts are trained on.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from wasm_detector.waveform import resample
 
 Samples = NDArray[np.float64]
 Change = Callable[[Samples, np.random.Generator], Samples]
+Scene = Callable[[Samples, np.random.Generator, Samples], Samples]
+"""A change that puts the last sound behind the first one."""
 RATE = 16_000
 
 
@@ -159,6 +161,14 @@ def fan(samples: Samples, rng: np.random.Generator, snr_db: float) -> Samples:
     return _with(samples, air / air.std() + 0.7 * tones / tones.std(), snr_db)
 
 
+def in_front_of(samples: Samples, rng: np.random.Generator, background: Samples, snr_db: float) -> Samples:
+    """`background` so far below, over and over again from any moment of it on."""
+    if background.size == 0 or background.std() == 0.0:
+        return samples
+    begun = np.roll(background, -int(rng.integers(background.size)))
+    return _with(samples, np.tile(begun, samples.size // begun.size + 1)[: samples.size], snr_db)
+
+
 def tilted(samples: Samples, rng: np.random.Generator) -> Samples:
     """Another microphone: a filter with random gains of -10 to 6 dB."""
     taps = firwin2(255, np.linspace(0.0, 1.0, 9), 10.0 ** (rng.uniform(-10.0, 6.0, 9) / 20.0))
@@ -281,3 +291,9 @@ NOISES: dict[str, Change] = {
     "fan at 20 dB": partial(fan, snr_db=20.0),
 }
 """Other noise than that of the robustness table, for a table of its own."""
+
+BACKGROUNDS: dict[str, Scene] = {
+    "background at 10 dB": partial(in_front_of, snr_db=10.0),
+    "background at 20 dB": partial(in_front_of, snr_db=20.0),
+}
+"""Music, noise and other recordings behind the voice, in that table too."""

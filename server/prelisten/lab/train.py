@@ -29,10 +29,11 @@ from prelisten.lab.corpus import (
     Corpus,
     copies,
     describe_corpus,
+    in_front_of_others,
     pick,
     read_manifest,
 )
-from prelisten.lab.degrade import CONDITIONS, NOISES
+from prelisten.lab.degrade import BACKGROUNDS, CONDITIONS, NOISES
 from prelisten.lab.hearing import TIERS
 from prelisten.wheels import Wheel, listed_wheels
 from wasm_detector.model import FILE_NAME, parse_model
@@ -129,12 +130,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _folds(clips: Sequence[Clip]) -> NDArray[np.int64]:
     """Return each clip's fold. The card must not change the model, so `clips` are those of a run with all conditions.
 
-    Noise, telephones and messengers have no say in which sources go together: figures can be compared with those from
-    before them.
+    Noise, telephones, messengers and backgrounds have no say in which sources go together: figures can be compared with
+    those from before them.
     """
     from prelisten.lab.folds import fold_numbers
 
-    counted = np.array([clip.source for clip in clips if clip.made not in (*NOISY, SENT, NARROW, *NOISES)])
+    silent = {*NOISY, SENT, NARROW, *NOISES, *BACKGROUNDS}
+    counted = np.array([clip.source for clip in clips if clip.made not in silent])
     fold_of = dict(zip(counted, fold_numbers(counted), strict=True))
     return np.array([fold_of[clip.source] for clip in clips])
 
@@ -151,8 +153,12 @@ def _describe(clips: Sequence[Clip], names: Sequence[str], wheels: tuple[Wheel, 
 
 def _conditions(clips: Sequence[Clip], every: int) -> list[Clip]:
     """Return one clip of speech in `every` under each condition of the tables of robustness; never trained on."""
-    speech = [clip for clip in clips if clip.label in SPEECH_LABELS]
-    return [replace(clip, made=name) for name in (*CONDITIONS, *NOISES) for clip in speech[::every]]
+    speech = [clip for clip in clips if clip.label in SPEECH_LABELS][::every]
+    quiet = [clip for clip in clips if clip.label not in SPEECH_LABELS]
+    return [
+        *(replace(clip, made=name) for name in (*CONDITIONS, *NOISES) for clip in speech),
+        *in_front_of_others([*speech, *quiet]),
+    ]
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -200,7 +206,7 @@ def _card(
         effects=list(zip(recipe.parts, report.without_each(corpus, own[:, :, 0]), strict=True)),
         rebuilt=report.rebuilt(everything, contributions[:, :, 0], recipe.parts),
         conditions=report.by_condition(everything, every_score, calibration.high, CONDITIONS),
-        noises=report.by_condition(everything, every_score, calibration.high, NOISES),
+        noises=report.by_condition(everything, every_score, calibration.high, (*NOISES, *BACKGROUNDS)),
         reliability=report.reliability(scores[~quiet], labels[~quiet] == "spoof"),
         edges=report.at_edges(corpus, scores, calibration),
         edges_left_out=[]

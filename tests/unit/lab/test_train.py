@@ -24,10 +24,11 @@ from prelisten.lab.corpus import (
     Corpus,
     copies,
     describe_corpus,
+    in_front_of_others,
     load_clip,
     read_manifest,
 )
-from prelisten.lab.degrade import CONDITIONS, NOISES
+from prelisten.lab.degrade import BACKGROUNDS, CONDITIONS, NOISES, in_front_of
 from prelisten.lab.fit import fit
 from prelisten.lab.folds import N_FOLDS, fold_numbers, platt, threshold_for
 from prelisten.lab.folds import calibrate as calibrate_on
@@ -177,16 +178,24 @@ def test_directions_under_a_cover_look_past_it():
     assert direction[:4].min() > 3.0 * direction[4:].max()
 
 
-def test_noise_and_messengers_move_no_source_to_another_fold(manifest):
-    """Figures of before it stay comparable, and a copy lies in its recording's fold."""
+def test_covers_and_messengers_move_no_source_to_another_fold(manifest):
+    """Figures of before them stay comparable, and a copy lies in its recording's fold."""
     clips = read_manifest(manifest)
     made = [*clips, *copies(clips), *train._conditions(clips, 4)]
     folds = train._folds(made)
-    quiet = [k for k, clip in enumerate(made) if clip.made not in (*NOISY, SENT, NARROW, *NOISES)]
+    later = {*NOISY, SENT, NARROW, *NOISES, *BACKGROUNDS}
+    quiet = [k for k, clip in enumerate(made) if clip.made not in later]
     np.testing.assert_array_equal(folds[quiet], fold_numbers(np.array([made[k].source for k in quiet])))
     assert {(clip.source, fold) for clip, fold in zip(made, folds, strict=True)} == set(
         zip([clip.source for clip in clips], folds[: len(clips)], strict=True)
     )
+    many = [replace(clips[0], source=f"source-{k % 17}") for k in range(100)]
+    moved = {
+        name
+        for name in (*later, "MP3 64")
+        if (train._folds([*many, *[replace(many[3], made=name)] * 500])[:100] != train._folds(many)).any()
+    }
+    assert moved == {"MP3 64"}
 
 
 def test_copies_stay_with_their_source_and_never_count_as_recordings(manifest):
@@ -220,6 +229,37 @@ def test_phones_recordings_are_not_rebuilt(manifest):
     """What their codecs did to them looks much like a rebuilding."""
     wild = [replace(clip, split="wild") for clip in read_manifest(manifest)]
     assert {clip.made for clip in copies(wild)} == {DEGRADED, *NOISY, SENT, NARROW}
+
+
+def test_backgrounds_are_clips_without_speech(manifest):
+    """Behind each clip of speech one for each condition, in tables alone; where there are none, no copy has one."""
+    clips = read_manifest(manifest)
+    speech = [clip for clip in clips if clip.label != "nonspeech"]
+    made = [clip for clip in train._conditions(clips, 1) if clip.made in BACKGROUNDS]
+    assert len(made) == len(BACKGROUNDS) * len(speech)
+    behind = {clip.background for clip in made}
+    assert behind <= {clip.path for clip in clips if clip.label == "nonspeech"}
+    assert len(behind) > 3
+    assert not [clip for clip in copies(clips) if clip.background]
+    assert in_front_of_others(speech) == []
+
+
+@pytest.mark.parametrize("made", BACKGROUNDS)
+def test_a_background_is_as_loud_as_its_name_says(made, manifest):
+    """The copy less the voice is the other sound, so far below; the same each time. A silent one changes nothing."""
+    clips = read_manifest(manifest)
+    copy = next(clip for clip in in_front_of_others(clips) if clip.made == made)
+    voice = load_clip(replace(copy, made="", background=None)).astype(np.float64)
+    sound = load_clip(copy).astype(np.float64)
+    np.testing.assert_array_equal(sound, load_clip(copy))
+    inside = slice(160, -160)
+    shared = float(sound[inside] @ voice[inside] / (voice[inside] @ voice[inside]))
+    rest = sound[inside] - shared * voice[inside]
+    below = 20.0 * np.log10(shared * voice[inside].std() / rest.std())
+    assert below == pytest.approx(float(made.split()[-2]), abs=0.5)
+    for silent in (np.zeros(100), np.zeros(0)):
+        kept = in_front_of(voice, np.random.default_rng(0), silent, 10.0)
+        np.testing.assert_array_equal(kept, voice)
 
 
 @pytest.mark.parametrize("made", [*METHODS, *CONDITIONS, *NOISES, *NOISY, SENT, NARROW, DEGRADED])
