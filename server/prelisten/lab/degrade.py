@@ -162,7 +162,7 @@ def fan(samples: Samples, rng: np.random.Generator, snr_db: float) -> Samples:
 
 
 def in_front_of(samples: Samples, rng: np.random.Generator, background: Samples, snr_db: float) -> Samples:
-    """`background` so far below, over and over again from any moment of it on."""
+    """`background` (16 kHz) so far below, over and over again from any moment of it on; nothing where it is silent."""
     if background.size == 0 or background.std() == 0.0:
         return samples
     begun = np.roll(background, -int(rng.integers(background.size)))
